@@ -1,0 +1,50 @@
+# What can be done with this repository; `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.venv/installed: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+install: .venv/installed  ## Install Pullpass and its tools into .venv
+
+run: install  ## Start hub, controller and a sandbox with three clusters; Ctrl-C ends all of it
+	@$(BIN)/pullpass up --sandbox
+
+programs: install  ## Install what the tests drive (etcd, PostgreSQL, cpln); with CI=true, or as root on Debian
+	@tools/programs.sh
+
+kubernetes: programs  ## Build a real API server once, into a cache outside the repository (10 minutes)
+	@tools/kubernetes/build.sh
+
+test: programs  ## Run the tests; a real part that is missing is skipped, or with CI=true a failure
+	$(BIN)/pytest
+
+lint: install  ## Check style, types and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Print the figures, each as a ratio to a baseline of the same run
+	$(BIN)/python -m tests.bench
+
+image: install  ## Build the image with docker, podman or buildah
+	@tools/image.sh
+
+pins:  ## Write requirements/*.txt anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins" pyproject.toml --output-file requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins" pyproject.toml --group dev --output-file requirements/dev.txt
+
+.PHONY: help install run programs kubernetes test lint format bench image pins

@@ -1,0 +1,94 @@
+"""Kubernetes objects are plain dicts; here stand their kinds' known paths and the few questions asked of them.
+
+No discovery calls: every kind we touch is listed in `KINDS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind and where it lives; `api_version` as in a manifest (`v1`, `apps/v1`)."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """`/apis/apps/v1/namespaces/NAMESPACE/deployments/NAME`; namespace None on a namespaced kind: all."""
+        raise NotImplementedError
+
+
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+NODE = Kind("v1", "Node", "nodes", namespaced=False)
+POD = Kind("v1", "Pod", "pods", namespaced=True)
+SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
+ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", namespaced=True)
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", namespaced=True)
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDING = Kind(
+    "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
+ADMISSION_POLICY = Kind(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicies",
+    namespaced=False,
+)
+ADMISSION_POLICY_BINDING = Kind(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybindings",
+    namespaced=False,
+)
+
+# In the order in which they are applied (a kind needs those before it); removal goes backwards.
+KINDS: tuple[Kind, ...] = (
+    NAMESPACE,
+    NODE,
+    CLUSTER_ROLE,
+    ADMISSION_POLICY,
+    ADMISSION_POLICY_BINDING,
+    SERVICE_ACCOUNT,
+    SECRET,
+    CONFIG_MAP,
+    ROLE,
+    CLUSTER_ROLE_BINDING,
+    ROLE_BINDING,
+    DEPLOYMENT,
+    POD,
+)
+
+
+@dataclass(frozen=True, order=True)
+class ObjectKey:
+    """What an object is called inside one cluster; `namespace` is "" for a kind without."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+def kind_of(obj: Object) -> Kind:
+    """Raises `KeyError` for a kind that is not in `KINDS`."""
+    raise NotImplementedError
+
+
+def key_of(obj: Object) -> ObjectKey:
+    """The key of an object."""
+    raise NotImplementedError
+
+
+def in_apply_order(objects: list[Object]) -> list[Object]:
+    """Sorted by kind as in `KINDS`, then by namespace and name."""
+    raise NotImplementedError
