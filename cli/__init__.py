@@ -1,0 +1,1 @@
+"""The command line and the composition root: reads the environment, wires the parts, and is imported by nobody."""

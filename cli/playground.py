@@ -1,0 +1,204 @@
+"""What `pullpass up --sandbox` shows: three clusters in different moods, an AWS account and a private image.
+
+- `demo`, provider aws: healthy; its IAM provider and role exist, awsECR is not enabled yet.
+- `edge`, provider hetzner: its issuer is private, so AWS cannot check its tokens: awsECR is blocked, and says how on.
+- `down`, provider generic: nobody answers at its address.
+
+A second start finds everything as it was left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aws.trust_policy import TrustedWorkload, subject, trust_policy
+from cli import wiring
+from cli.settings import Settings
+from fleet import clusters, connections
+from fleet.clusters import Wish
+from fleet.database import Database
+from fleet.records import ClusterKey, Principal, Role
+from kube.client import Access, Client
+from kube.kubeconfig import access_from_text
+from sandbox.world import SandboxCluster, World
+from schemas import connection
+from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
+from schemas.errors import NotFound
+
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/pullpass"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+IMAGE = f"{REGISTRY}/shop/web:1.0"
+AUDIENCE = "sts.amazonaws.com"
+PUBLIC_ISSUER = f"https://oidc.eks.{REGION}.amazonaws.com/id/0F1E2D3C4B5A69788796A5B4C3D2E1F0"
+PRIVATE_ISSUER = "https://kubernetes.default.svc.cluster.local"
+
+MANIFESTS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "kind": "mk8s",
+        "name": "demo",
+        "description": "healthy, on aws",
+        "tags": {},
+        "spec": {
+            "version": "1.34.4",
+            "provider": {
+                "aws": {
+                    "region": REGION,
+                    "deployRoleArn": f"arn:aws:iam::{ACCOUNT}:role/deploy",
+                    "vpcId": "vpc-0a1b2c3d",
+                    "image": {"recommended": "amazon/al2023"},
+                    "nodePools": [],
+                }
+            },
+        },
+    },
+    "edge": {
+        "kind": "mk8s",
+        "name": "edge",
+        "description": "on hetzner, with a private issuer",
+        "tags": {},
+        "spec": {
+            "version": "1.34.4",
+            "provider": {
+                "hetzner": {
+                    "region": "fsn1",
+                    "tokenSecretLink": "//secret/hetzner",
+                    "networkId": "1234",
+                    "image": "ubuntu-24.04",
+                    "nodePools": [],
+                }
+            },
+            "addOns": {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE}},
+        },
+        "settings": {"awsECR": {"registries": [REGISTRY]}},
+    },
+    "down": {
+        "kind": "mk8s",
+        "name": "down",
+        "description": "nobody answers",
+        "tags": {},
+        "spec": {
+            "version": "1.34.4",
+            "provider": {"generic": {"location": "aws-eu-central-1"}},
+            "addOns": {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE}},
+        },
+        "settings": {"awsECR": {"registries": [REGISTRY]}},
+    },
+}
+
+
+@contextmanager
+def world(configured: Settings, database: Database) -> Iterator[World]:
+    """The sandbox, started and registered with the hub; stopped on the way out."""
+    public_host = (configured.public_url or "").removeprefix("https://")
+    sandbox = World(
+        state_directory=configured.data_directory / "sandbox",
+        public_hosts={public_host: f"http://127.0.0.1:{configured.port}"} if public_host else {},
+    )
+    sandbox.start()
+    try:
+        made = {
+            "demo": sandbox.add_cluster("demo", issuer=PUBLIC_ISSUER, public=True),
+            "edge": sandbox.add_cluster("edge", issuer=PRIVATE_ISSUER, public=False),
+            "down": sandbox.add_cluster("down", issuer=PRIVATE_ISSUER, public=False, down=True),
+        }
+        _prepare_aws(sandbox)
+        for name, cluster in made.items():
+            _register(sandbox, cluster, ClusterKey(configured.bootstrap_org, name), configured, database)
+        _deploy_private_image(made["demo"])
+        yield sandbox
+    finally:
+        sandbox.stop()
+
+
+def commands_to_try(configured: Settings) -> str:
+    """Three commands that show what this is about, with the token and the address filled in."""
+    base = f"http://127.0.0.1:{configured.port}/org/{configured.bootstrap_org}/mk8s"
+    return f"""\
+  export PULLPASS_TOKEN={configured.bootstrap_token}
+
+  1. Enable awsECR on the healthy cluster:
+     curl -sX PATCH {base}/demo -H "Authorization: Bearer $PULLPASS_TOKEN" -H 'Content-Type: application/json' \\
+       -d '{{"spec": {{"addOns": {{"awsWorkloadIdentity": {{}}, "awsECR": {{"roleArn": "{ROLE}"}}}}}}}}'
+  2. A few seconds later, see it Ready, with its OIDC provider URL and trust policy:
+     curl -s {base}/demo -H "Authorization: Bearer $PULLPASS_TOKEN" | python3 -m json.tool
+  3. See what the cluster with the private issuer waits for, and the exact remedy:
+     curl -s {base}/edge -H "Authorization: Bearer $PULLPASS_TOKEN" | python3 -m json.tool"""
+
+
+def _prepare_aws(sandbox: World) -> None:
+    """What a person would have done in IAM for `demo`."""
+    sandbox.create_oidc_provider(ACCOUNT, PUBLIC_ISSUER, [AUDIENCE])
+    workload = TrustedWorkload(PUBLIC_ISSUER, AUDIENCE, (subject(NAMESPACE_NAME, AGENT_ACCOUNT),))
+    sandbox.create_role(ROLE, trust_policy(ROLE, [workload]))
+
+
+def _register(
+    sandbox: World, cluster: SandboxCluster, key: ClusterKey, configured: Settings, database: Database
+) -> None:
+    try:
+        clusters.read(database, key)
+    except NotFound:
+        pass
+    else:
+        return
+    now = wiring.now()
+    owner = Principal(token_id="playground", name="playground", org=key.org, role=Role.ADMIN)  # noqa: S106 - an id
+    manifest = {name: value for name, value in MANIFESTS[key.name].items() if name != "settings"}
+    settings = MANIFESTS[key.name].get("settings", {})
+    clusters.create(database, owner, key, Wish(manifest, settings), now=now)
+    endpoints = sandbox.aws_endpoints
+    body = {
+        "kubeconfig": cluster.kubeconfig(),
+        "settings": {
+            "timeoutSeconds": 5,
+            "aws": {
+                "stsEndpoint": endpoints["sts"],
+                "ecrEndpoint": endpoints["ecr"],
+                "registryEndpoint": endpoints["registry"],
+            },
+        },
+    }
+    connections.put(database, owner, key, connection.parse(body, now=now, allow_loopback=configured.allow_loopback), now=now)
+    if not cluster.down:
+        _install_rights(access_from_text(cluster.kubeconfig()))
+
+
+def _install_rights(access: Access) -> None:
+    from cli.connect import install  # noqa: PLC0415 - a command's module
+
+    client = Client(access)
+    try:
+        install(client)
+    finally:
+        client.close()
+
+
+def _deploy_private_image(cluster: SandboxCluster) -> None:
+    """A plain Deployment with a private image and no imagePullSecrets: it pulls once awsECR is Ready."""
+    labels = {"app": "web"}
+    client = Client(access_from_text(cluster.kubeconfig()))
+    try:
+        client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+        client.apply(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "web", "namespace": "shop"},
+                "spec": {
+                    "replicas": 1,
+                    "selector": {"matchLabels": labels},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {"containers": [{"name": "web", "image": IMAGE}]},
+                    },
+                },
+            }
+        )
+    finally:
+        client.close()
+
+

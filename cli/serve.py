@@ -1,0 +1,58 @@
+"""`pullpass serve`: the API under gunicorn, one process with threads; more processes are more hubs on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import gunicorn.app.base
+
+from cli import logs, settings, wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+
+class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc] - gunicorn is untyped
+    """gunicorn around an app that is made after the fork, so that no connection is shared with the parent."""
+
+    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()
+
+
+@click.command()
+def serve() -> None:
+    """Serve the API (PULLPASS_HOST, PULLPASS_PORT)."""
+    configured = settings.read()
+    logs.set_up(configured.log_level)
+    database = wiring.open_database(configured)
+    wiring.bootstrap(database, configured)
+    database.close()
+
+    def make_app() -> Flask:
+        from addon_api.app import create_app  # noqa: PLC0415 - loaded in the worker only
+
+        return create_app(wiring.open_database(configured), wiring.api_settings(configured), now=wiring.now)
+
+    options = {
+        "bind": f"{configured.host}:{configured.port}",
+        "worker_class": "gthread",
+        "workers": 1,
+        "threads": configured.threads,
+        "keepalive": 75,
+        "graceful_timeout": 10,
+        "loglevel": "warning",
+        "control_socket_disable": True,
+    }
+    Server(make_app, options).run()

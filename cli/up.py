@@ -1,0 +1,114 @@
+"""`pullpass up`: hub and controller on one machine, each a process of its own; with `--sandbox` a world to play in.
+
+Ends all of it on Ctrl-C, and when one part ends. The data directory is kept, so a second start goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from cli import settings, wiring
+from cli.settings import Settings
+from fleet.database import Database
+
+STOP_SECONDS = 15
+
+
+@click.command()
+@click.option("--sandbox", is_flag=True, help="Also start a sandbox: three clusters, an AWS and a registry.")
+def up(sandbox: bool) -> None:
+    """Run hub and controller together; Ctrl-C ends both."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    token = _token(settings.read().data_directory)
+    os.environ["PULLPASS_BOOTSTRAP_TOKEN"] = token
+    if sandbox:
+        os.environ.setdefault("PULLPASS_ALLOW_LOOPBACK", "true")
+        os.environ.setdefault("PULLPASS_PUBLIC_URL", "https://pullpass.example.com")
+        os.environ.setdefault("PULLPASS_LOG_LEVEL", "warning")
+    configured = settings.read()
+    database = wiring.open_database(configured)
+    wiring.bootstrap(database, configured)
+    try:
+        if sandbox:
+            _run_with_sandbox(configured, database, stop)
+        else:
+            _run(configured, stop, hint=f"export PULLPASS_ENDPOINT={_url(configured)} PULLPASS_TOKEN={token}")
+    finally:
+        database.close()
+
+
+def _run_with_sandbox(configured: Settings, database: Database, stop: threading.Event) -> None:
+    try:
+        from cli import playground  # noqa: PLC0415 - the sandbox is not part of the image
+    except ImportError as error:
+        raise click.ClickException("the sandbox comes with the source, not with the image: run `make run`") from error
+    with playground.world(configured, database):
+        _run(configured, stop, hint=playground.commands_to_try(configured))
+
+
+def _run(configured: Settings, stop: threading.Event, *, hint: str) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "cli", command], start_new_session=True)  # noqa: S603 - ourselves
+        for command in ("serve", "controller")
+    ]
+    try:
+        _wait_until_served(configured, processes, stop)
+        click.echo(f"\nPullpass is ready on {_url(configured)}\n\n{hint}\n\nCtrl-C ends it.")
+        while not stop.wait(0.5):
+            for process in processes:
+                if process.poll() is not None:
+                    raise click.ClickException(f"{process.args[-1]} ended with code {process.returncode}")  # type: ignore[index] - a list
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_served(
+    configured: Settings, processes: list[subprocess.Popen[bytes]], stop: threading.Event
+) -> None:
+    import urllib3  # noqa: PLC0415 - only this command asks over HTTP
+
+    pool = urllib3.PoolManager(retries=False, timeout=2)
+    while not stop.wait(0.1) and all(process.poll() is None for process in processes):
+        try:
+            if pool.request("GET", f"{_url(configured)}/readyz").status == 200:  # noqa: PLR2004 - OK
+                break
+        except urllib3.exceptions.HTTPError:
+            continue
+    pool.clear()
+
+
+def _url(configured: Settings) -> str:
+    return f"http://{configured.host}:{configured.port}"
+
+
+def _token(directory: Path) -> str:
+    """`PULLPASS_BOOTSTRAP_TOKEN`, else the one of the last start, else a new one (file of mode 0600)."""
+    given = os.environ.get("PULLPASS_BOOTSTRAP_TOKEN")
+    if given:
+        return given
+    path = directory / "admin.token"
+    if path.exists():
+        return path.read_text().strip()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    token = f"pp_{secrets.token_urlsafe(32)}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+    return token
