@@ -43,8 +43,12 @@ bench: install  ## Print the figures, each as a ratio to a baseline of the same 
 image: install  ## Build the image with docker, podman or buildah
 	@tools/image.sh
 
+PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make pins"
+
 pins:  ## Write requirements/*.txt anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins" pyproject.toml --output-file requirements/runtime.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins" pyproject.toml --group dev --output-file requirements/dev.txt
+	$(PIN) pyproject.toml --output-file requirements/runtime.txt
+	$(PIN) pyproject.toml --group dev --output-file requirements/dev.txt
+	$(PIN) --group build --output-file requirements/build.txt
 
 .PHONY: help install run programs kubernetes test lint format bench image pins

@@ -1,6 +1,6 @@
 """What `pullpass up --sandbox` shows: three clusters in different moods, an AWS account and a private image.
 
-- `demo`, provider aws: healthy; its IAM provider and role exist, awsECR is not enabled yet.
+- `demo`, provider aws: healthy; its IAM OIDC provider and role exist, awsECR is not enabled yet.
 - `edge`, provider hetzner: its issuer is private, so AWS cannot check its tokens: awsECR is blocked, and says how on.
 - `down`, provider generic: nobody answers at its address.
 
@@ -31,7 +31,6 @@ ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pullpass"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-IMAGE = f"{REGISTRY}/shop/web:1.0"
 AUDIENCE = "sts.amazonaws.com"
 PUBLIC_ISSUER = f"https://oidc.eks.{REGION}.amazonaws.com/id/0F1E2D3C4B5A69788796A5B4C3D2E1F0"
 PRIVATE_ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -92,7 +91,10 @@ MANIFESTS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def world(configured: Settings, database: Database) -> Iterator[World]:
-    """The sandbox, started and registered with the hub; stopped on the way out."""
+    """The sandbox, started and registered with the hub; stopped on the way out.
+
+    Each cluster's admin kubeconfig lies beside its state, for those who want to look with kubectl.
+    """
     public_host = (configured.public_url or "").removeprefix("https://")
     sandbox = World(
         state_directory=configured.data_directory / "sandbox",
@@ -108,7 +110,6 @@ def world(configured: Settings, database: Database) -> Iterator[World]:
         _prepare_aws(sandbox)
         for name, cluster in made.items():
             _register(sandbox, cluster, ClusterKey(configured.bootstrap_org, name), configured, database)
-        _deploy_private_image(made["demo"])
         yield sandbox
     finally:
         sandbox.stop()
@@ -175,30 +176,3 @@ def _install_rights(access: Access) -> None:
         install(client)
     finally:
         client.close()
-
-
-def _deploy_private_image(cluster: SandboxCluster) -> None:
-    """A plain Deployment with a private image and no imagePullSecrets: it pulls once awsECR is Ready."""
-    labels = {"app": "web"}
-    client = Client(access_from_text(cluster.kubeconfig()))
-    try:
-        client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-        client.apply(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": "web", "namespace": "shop"},
-                "spec": {
-                    "replicas": 1,
-                    "selector": {"matchLabels": labels},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {"containers": [{"name": "web", "image": IMAGE}]},
-                    },
-                },
-            }
-        )
-    finally:
-        client.close()
-
-

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds the image with whichever of docker, podman or buildah works here. `make image` calls it.
+#   IMAGE=name:tag                what to call it (default pullpass:VERSION)
+#   BUILD_BASE, RUN_BASE          other base images
+#   IMAGE_FLAGS                   more flags for the builder
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' schemas/version.py)
+image=${IMAGE:-pullpass:$version}
+arguments=()
+for base in BUILD_BASE RUN_BASE; do
+  if [ -n "${!base:-}" ]; then
+    arguments+=(--build-arg "$base=${!base}")
+  fi
+done
+
+if docker info >/dev/null 2>&1; then
+  builder=(docker build)
+elif command -v podman >/dev/null; then
+  builder=(podman build)
+elif command -v buildah >/dev/null; then
+  builder=(buildah bud --layers)
+else
+  echo "make image needs one of docker (with its engine running), podman or buildah" >&2
+  exit 1
+fi
+# shellcheck disable=SC2086 # IMAGE_FLAGS holds several words
+"${builder[@]}" ${IMAGE_FLAGS:-} "${arguments[@]}" --tag "$image" .
+echo "built $image with ${builder[0]}"
