@@ -5,8 +5,10 @@ Only loops hold a `Clock`; pure functions take `now`.
 
 from __future__ import annotations
 
+import random  # noqa: TID251 - the module that owns chance
 import threading
-from datetime import datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -34,47 +36,75 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        raise NotImplementedError
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        raise NotImplementedError
+        return time.monotonic()
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
-        raise NotImplementedError
+        condition.wait(timeout_seconds)
 
 
 class SystemRandom:
-    """The machine's chance."""
+    """The machine's chance: spreads load, guards no secret."""
 
     def uniform(self, low: float, high: float) -> float:
-        raise NotImplementedError
+        return random.uniform(low, high)  # noqa: S311 - jitter
 
 
 class FakeClock:
     """Moves only when told; whoever waits on it wakes when its time has come."""
 
     def __init__(self, start: datetime) -> None:
-        raise NotImplementedError
+        self._start = start
+        self._elapsed = 0.0
+        self._changed = threading.Condition()
+        self._waiting: list[threading.Condition] = []
+        self._seen = threading.local()
 
     def now(self) -> datetime:
-        raise NotImplementedError
+        with self._changed:
+            return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
-        raise NotImplementedError
+        with self._changed:
+            self._seen.elapsed = self._elapsed
+            return self._elapsed
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
-        raise NotImplementedError
+        if timeout_seconds is not None and timeout_seconds <= 0:
+            return
+        with self._changed:
+            if getattr(self._seen, "elapsed", self._elapsed) != self._elapsed:
+                return  # the caller reckoned its time-out before the clock moved: let it look again
+            self._waiting.append(condition)
+            self._changed.notify_all()
+        try:
+            condition.wait()
+        finally:
+            with self._changed:
+                self._waiting.remove(condition)
 
     def advance(self, seconds: float) -> None:
         """Moves the time and wakes every waiter to look again."""
-        raise NotImplementedError
+        with self._changed:
+            self._elapsed += seconds
+            waiting = list(self._waiting)
+        for condition in waiting:
+            with condition:
+                condition.notify_all()
+
+    def until_waiting(self, threads: int) -> None:
+        """Returns once at least `threads` threads wait on this clock (a test's way to know that they are idle)."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) >= threads)
 
 
 class FakeRandom:
     """Always the same place between low and high (0.5: the middle)."""
 
     def __init__(self, place: float = 0.5) -> None:
-        raise NotImplementedError
+        self._place = place
 
     def uniform(self, low: float, high: float) -> float:
-        raise NotImplementedError
+        return low + (high - low) * self._place
