@@ -192,7 +192,7 @@ def test_an_observer_that_fails_costs_no_worker(queue: Queue[str]) -> None:
             done.release()
             raise ValueError("a bug in the observer")
 
-    workers: Workers[str] = Workers(queue, lambda key: Done(), observer=Broken(), healthy=1, failing=0)
+    workers: Workers[str] = Workers(queue, lambda _key: Done(), observer=Broken(), healthy=1, failing=0)
     workers.start()
     queue.add("a")
     assert done.acquire(timeout=10)
