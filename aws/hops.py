@@ -28,7 +28,7 @@ class Hop:
     message: str = ""
 
 
-class AwsFailure(Exception):  # noqa: N818 - a failure of the world, told apart from a bug
+class AwsFailure(Exception):
     """A hop that did not let us through.
 
     `code` is an issue code, `message` AWS's own words (never a credential). `transient` tells that trying again

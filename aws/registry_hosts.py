@@ -1,13 +1,56 @@
-"""ECR's host names: private, FIPS, dual-stack, each partition; ECR Public."""
+"""ECR's host names: plain, FIPS and dual-stack, in each partition.
+
+`schemas` callers, `controller` and the agent ask which registry (and so which region, hence which credential) an
+image belongs to, and under which host names a pull secret has to offer it.
+
+The forms are those of the upstream `ecr-credential-provider` and of
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html. ECR Public has neither account nor
+region, needs other credentials, and is no private registry.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_HOST = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr(?P<separator>[.-])ecr(?P<fips>-fips)?\.(?P<region>[a-z0-9]+(?:-[a-z0-9]+)+)\."
+    r"(?P<suffix>[a-z0-9.-]+)"
+)
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
+
+# The longest prefix comes first where one begins like another.
+_PARTITION_OF_REGION_PREFIX = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("eusc-", "aws-eusc"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-iso-", "aws-iso"),
+)
+_SUFFIX_OF_PARTITION = {
+    "aws": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-us-gov": "amazonaws.com",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+_DUAL_STACK_SUFFIX_OF_PARTITION = {
+    "aws": "on.aws",
+    "aws-us-gov": "on.aws",
+    "aws-cn": "on.amazonwebservices.com.cn",
+}
+_HTTPS_PORT = "443"
 
 
 @dataclass(frozen=True)
 class RegistryHost:
-    """A private registry; `public` ones have neither account nor region."""
+    """A private registry: the registry of one account in one region, under one of its names."""
 
     host: str
     account: str
@@ -16,27 +59,72 @@ class RegistryHost:
     dual_stack: bool = False
     fips: bool = False
 
+    @property
+    def wildcard(self) -> str:
+        """The glob (one `*` per label, as the kubelet reads it) over every account's registry of this form."""
+        return "*" + self.host.removeprefix(self.account)
+
 
 def parse(host: str) -> RegistryHost | None:
-    """None when `host` is no private ECR registry."""
-    raise NotImplementedError
+    """The registry named `host` (lower case, no scheme, no port).
+
+    None when it is no private ECR registry: another form, or a region under another partition's suffix.
+    """
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return None
+    region, suffix = match["region"], match["suffix"]
+    dual_stack = match["separator"] == "-"
+    suffixes = _DUAL_STACK_SUFFIX_OF_PARTITION if dual_stack else _SUFFIX_OF_PARTITION
+    if suffixes.get(partition_of(region)) != suffix:
+        return None
+    return RegistryHost(
+        host=host,
+        account=match["account"],
+        region=region,
+        suffix=suffix,
+        dual_stack=dual_stack,
+        fips=match["fips"] is not None,
+    )
 
 
 def of_image(reference: str) -> RegistryHost | None:
-    """The registry of an image reference, None when it is not a private ECR one."""
-    raise NotImplementedError
+    """The registry of an image reference (`HOST[:443]/REPOSITORY[:TAG][@DIGEST]`).
+
+    None when it is not a private ECR one; ECR answers on port 443 only.
+    """
+    authority, slash, repository = reference.partition("/")
+    host, _, port = authority.partition(":")
+    if not slash or not repository or (authority != host and port != _HTTPS_PORT):
+        return None
+    return parse(host)
 
 
 def host_of(account: str, region: str) -> str:
-    """The plain host name of an account's registry in a region of any partition."""
-    raise NotImplementedError
+    """The plain host name of an account's registry in a region of any partition.
+
+    Raises:
+        ValueError: `account` is not 12 digits, or `region` is no region's name.
+    """
+    if _ACCOUNT.fullmatch(account) is None:
+        raise ValueError(f"account {account!r}: expected 12 digits")
+    if _REGION.fullmatch(region) is None:
+        raise ValueError(f"region {region!r}: expected a name as eu-central-1")
+    return f"{account}.dkr.ecr.{region}.{_SUFFIX_OF_PARTITION[partition_of(region)]}"
 
 
 def wildcard(region: str, suffix: str) -> str:
-    """`*.dkr.ecr.REGION.SUFFIX`: one dockerconfigjson entry for every account of a region."""
-    raise NotImplementedError
+    """`*.dkr.ecr.REGION.SUFFIX`: one dockerconfigjson entry for every account of a region.
+
+    Under a dual-stack suffix the form is `*.dkr-ecr.REGION.SUFFIX`. `RegistryHost.wildcard` knows FIPS too.
+    """
+    form = "dkr-ecr" if suffix in _DUAL_STACK_SUFFIX_OF_PARTITION.values() else "dkr.ecr"
+    return f"*.{form}.{region}.{suffix}"
 
 
 def partition_of(region: str) -> str:
-    """`aws`, `aws-cn`, `aws-us-gov`, …"""
-    raise NotImplementedError
+    """`aws`, `aws-cn`, `aws-us-gov`, …; a region nobody has heard of yet is taken for one of `aws`."""
+    for prefix, partition in _PARTITION_OF_REGION_PREFIX:
+        if region.startswith(prefix):
+            return partition
+    return "aws"

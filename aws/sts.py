@@ -1,4 +1,5 @@
-"""STS AssumeRoleWithWebIdentity: unsigned, regional
+"""STS AssumeRoleWithWebIdentity: unsigned, regional.
+
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html).
 """
 
