@@ -1,0 +1,1 @@
+"""One cluster: request, apply, prune, watch, token; its errors. Used by `controller`, `agent` and `cli`."""

@@ -5,8 +5,10 @@ No discovery calls: every kind we touch is listed in `KINDS`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 Object = dict[str, Any]
 
@@ -21,8 +23,21 @@ class Kind:
     namespaced: bool
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """`/apis/apps/v1/namespaces/NAMESPACE/deployments/NAME`; namespace None on a namespaced kind: all."""
-        raise NotImplementedError
+        """`/apis/apps/v1/namespaces/NAMESPACE/deployments/NAME`; namespace None on a namespaced kind: all.
+
+        Raises:
+            ValueError: an object of a namespaced kind is asked for without its namespace.
+        """
+        root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
+        if not self.namespaced:
+            root = f"{root}/{self.plural}"
+        elif namespace:
+            root = f"{root}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+        elif name is None:
+            root = f"{root}/{self.plural}"
+        else:
+            raise ValueError(f"a {self.kind} lives in a namespace, and none was given for {name!r}")
+        return root if name is None else f"{root}/{quote(name, safe='')}"
 
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
@@ -79,16 +94,25 @@ class ObjectKey:
     name: str
 
 
+_KINDS_BY_NAME = {(kind.api_version, kind.kind): kind for kind in KINDS}
+_APPLY_ORDER = {(kind.api_version, kind.kind): position for position, kind in enumerate(KINDS)}
+
+
 def kind_of(obj: Object) -> Kind:
     """Raises `KeyError` for a kind that is not in `KINDS`."""
-    raise NotImplementedError
+    return _KINDS_BY_NAME[obj["apiVersion"], obj["kind"]]
 
 
 def key_of(obj: Object) -> ObjectKey:
     """The key of an object."""
-    raise NotImplementedError
+    metadata = obj["metadata"]
+    return ObjectKey(obj["apiVersion"], obj["kind"], metadata.get("namespace") or "", metadata["name"])
 
 
-def in_apply_order(objects: list[Object]) -> list[Object]:
-    """Sorted by kind as in `KINDS`, then by namespace and name."""
-    raise NotImplementedError
+def in_apply_order(objects: Iterable[Object]) -> list[Object]:
+    """Sorted by kind as in `KINDS`, then by namespace and name. Raises `KeyError` as `kind_of` does."""
+
+    def position(obj: Object) -> tuple[int, ObjectKey]:
+        return _APPLY_ORDER[obj["apiVersion"], obj["kind"]], key_of(obj)
+
+    return sorted(objects, key=position)
