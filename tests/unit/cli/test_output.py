@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from cli import output
+
+ROWS = [{"name": "demo", "expires": None}, {"name": "edge", "expires": "2026-12-01"}]
+
+
+def test_off_a_terminal_rows_are_plain_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show(ROWS, "table", empty="nothing")
+    assert "demo\t\nedge\t2026-12-01\n" == capsys.readouterr().out
+
+
+def test_json_holds_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show(ROWS, "json", empty="nothing")
+    assert ROWS == json.loads(capsys.readouterr().out)
+
+
+def test_yaml_holds_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show(ROWS, "yaml", empty="nothing")
+    assert ROWS == yaml.safe_load(capsys.readouterr().out)
+
+
+def test_an_empty_list_says_what_to_do_next_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([], "table", empty="issue one first")
+    captured = capsys.readouterr()
+    assert ("", "issue one first\n") == (captured.out, captured.err)
