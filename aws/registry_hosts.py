@@ -110,7 +110,12 @@ def host_of(account: str, region: str) -> str:
         raise ValueError(f"account {account!r}: expected 12 digits")
     if _REGION.fullmatch(region) is None:
         raise ValueError(f"region {region!r}: expected a name as eu-central-1")
-    return f"{account}.dkr.ecr.{region}.{_SUFFIX_OF_PARTITION[partition_of(region)]}"
+    return f"{account}.dkr.ecr.{region}.{suffix_of(region)}"
+
+
+def suffix_of(region: str) -> str:
+    """The domain of AWS's names in a region: `amazonaws.com`, `amazonaws.com.cn`, …"""
+    return _SUFFIX_OF_PARTITION[partition_of(region)]
 
 
 def wildcard(region: str, suffix: str) -> str:

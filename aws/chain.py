@@ -1,0 +1,137 @@
+"""The walk token → STS → ECR → registry, and what it gave.
+
+Called by the agent at every refresh and verification. A region or registry that fails does not keep the others
+from their credentials: what was granted is handed back beside the failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aws import errors, registry_hosts
+from aws.credentials import RegistryCredential, SessionCredentials
+from aws.hops import AwsFailure, Hop, HopName
+
+
+class AssumeRole(Protocol):
+    """STS: credentials for a web identity token; raises `AwsFailure`. `aws.sts` with its other arguments bound."""
+
+    def __call__(self, *, token: str) -> SessionCredentials: ...
+
+
+class Authorize(Protocol):
+    """ECR: the credential of one region; raises `AwsFailure`. `aws.ecr` with its other arguments bound."""
+
+    def __call__(self, *, credentials: SessionCredentials, region: str) -> RegistryCredential: ...
+
+
+class CheckRegistry(Protocol):
+    """The registry's answer for one host; raises `AwsFailure`. `aws.registry.check` with its endpoints bound."""
+
+    def __call__(self, *, host: str, credential: RegistryCredential, image: str | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a walk came to.
+
+    `hops` are those that were walked, each once: where several regions or registries failed, with the first
+    failure; `failures` are all. `credentials` are by region, the failed ones missing.
+    """
+
+    hops: tuple[Hop, ...]
+    credentials: Mapping[str, RegistryCredential]
+    failures: tuple[AwsFailure, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Every hop did, everywhere."""
+        return not self.failures
+
+
+def walk(
+    *,
+    read_token: Callable[[], str],
+    registries: Sequence[str],
+    image: str | None,
+    assume_role: AssumeRole,
+    authorize: Authorize,
+    check: CheckRegistry,
+) -> Walk:
+    """Walks once: one STS call, one ECR call for each region of `registries` and `image`, one look at each host.
+
+    `registries` are host names of private ECR registries, `image` is a reference whose manifest is asked for on its
+    own host; it may be None. A token that cannot be read (`OSError`, or no text) is `TokenUnreadable`.
+
+    Raises:
+        ValueError: there are no registries, or one is no private ECR registry.
+    """
+    regions = _hosts_by_region(registries, image)
+    try:
+        token = _read(read_token)
+        session = assume_role(token=token)
+    except AwsFailure as failure:
+        passed = () if failure.hop is HopName.TOKEN else (Hop(HopName.TOKEN, succeeded=True),)
+        return Walk(hops=(*passed, _hop(failure.hop, [failure])), credentials={}, failures=(failure,))
+
+    credentials: dict[str, RegistryCredential] = {}
+    ecr_failures: list[AwsFailure] = []
+    registry_failures: list[AwsFailure] = []
+    for region, hosts in regions.items():
+        try:
+            credential = authorize(credentials=session, region=region)
+        except AwsFailure as failure:
+            ecr_failures.append(failure)
+            continue
+        credentials[region] = credential
+        for host, image_of_host in hosts.items():
+            try:
+                check(host=host, credential=credential, image=image_of_host)
+            except AwsFailure as failure:
+                registry_failures.append(failure)
+    hops = [
+        Hop(HopName.TOKEN, succeeded=True),
+        Hop(HopName.STS, succeeded=True),
+        _hop(HopName.ECR, ecr_failures),
+    ]
+    if credentials:
+        hops.append(_hop(HopName.REGISTRY, registry_failures))
+    return Walk(hops=tuple(hops), credentials=credentials, failures=(*ecr_failures, *registry_failures))
+
+
+def _hosts_by_region(registries: Sequence[str], image: str | None) -> dict[str, dict[str, str | None]]:
+    """Region to host to the image to ask for there, in the order given."""
+    found: dict[str, dict[str, str | None]] = {}
+    for name in registries:
+        registry = registry_hosts.parse(name)
+        if registry is None:
+            raise ValueError(f"registry {name!r}: expected a private ECR registry")
+        found.setdefault(registry.region, {})[registry.host] = None
+    if image is not None:
+        registry = registry_hosts.of_image(image)
+        if registry is None:
+            raise ValueError(f"image {image!r}: expected one of a private ECR registry")
+        found.setdefault(registry.region, {})[registry.host] = image
+    if not found:
+        raise ValueError("a walk needs at least one registry")
+    return found
+
+
+def _read(read_token: Callable[[], str]) -> str:
+    try:
+        token = read_token().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AwsFailure(
+            HopName.TOKEN, "TokenUnreadable", errors.without_secrets(str(error)), transient=True
+        ) from error
+    if not token:
+        raise AwsFailure(HopName.TOKEN, "TokenUnreadable", "the token file is empty", transient=True)
+    return token
+
+
+def _hop(name: HopName, failures: Sequence[AwsFailure]) -> Hop:
+    if not failures:
+        return Hop(name, succeeded=True)
+    return Hop(name, succeeded=False, code=failures[0].code, message=failures[0].message)

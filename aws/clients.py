@@ -1,0 +1,112 @@
+"""boto3 clients that take every fact as an argument, and botocore's exceptions as ours.
+
+The only module that imports boto3; `aws.sts` and `aws.ecr` import it when they are first called, because it costs
+a command line a fifth of a second. A client made here reads no `~/.aws`, no environment and no instance metadata:
+the machine's own identity must never stand in for the cluster's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
+from botocore.loaders import Loader, create_loader
+from botocore.parsers import ResponseParserError
+
+from aws import errors, registry_hosts, transport
+from aws.credentials import AwsEndpoints, SessionCredentials
+from aws.hops import HopName
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+    from types_boto3_sts import STSClient
+
+
+@contextmanager
+def sts_client(*, region: str, endpoints: AwsEndpoints, attempts: int) -> Iterator[STSClient]:
+    """Unsigned: AssumeRoleWithWebIdentity needs no credentials, and must not find any."""
+    url = f"https://sts.{region}.{registry_hosts.suffix_of(region)}"
+    with _options(endpoints.sts, url, endpoints, attempts, unsigned=True) as options:
+        client: STSClient = _session(region).client("sts", **options)
+        with closing(client):
+            yield client
+
+
+@contextmanager
+def ecr_client(
+    *, credentials: SessionCredentials, region: str, endpoints: AwsEndpoints, attempts: int
+) -> Iterator[ECRClient]:
+    """Signed with `credentials`."""
+    url = f"https://api.ecr.{region}.{registry_hosts.suffix_of(region)}"
+    with _options(endpoints.ecr, url, endpoints, attempts, unsigned=False) as options:
+        client: ECRClient = _session(region).client(
+            "ecr",
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
+            **options,
+        )
+        with closing(client):
+            yield client
+
+
+@contextmanager
+def failures_of(hop: HopName, *, secrets: Collection[str]) -> Iterator[None]:
+    """What goes wrong inside leaves as `AwsFailure` of `hop`; `secrets` never stand in its words."""
+    try:
+        yield
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        code, message = details.get("Code", ""), details.get("Message", "")
+        raise errors.refused(hop, code or "Unknown", message or "", secrets=secrets) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise errors.unreachable(hop, str(error), secrets=secrets) from error
+    except ResponseParserError as error:
+        raise errors.unreachable(hop, f"what answered is not AWS: {error}", secrets=secrets) from error
+    except (BotoCoreError, ValueError) as error:  # a region, endpoint, proxy or CA bundle that cannot be used
+        raise errors.refused(hop, type(error).__name__, str(error), secrets=secrets) from error
+
+
+@contextmanager
+def _options(
+    endpoint: str | None, default: str, endpoints: AwsEndpoints, attempts: int, *, unsigned: bool
+) -> Iterator[dict[str, Any]]:
+    """`default` is where AWS answers without an `endpoint` of the settings, as far as the proxy is concerned."""
+    proxy = transport.proxy_for(endpoint or default, endpoints)
+    config = Config(
+        signature_version=UNSIGNED if unsigned else None,
+        connect_timeout=transport.CONNECT_SECONDS,
+        read_timeout=transport.READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        proxies={} if proxy is None else {"https": proxy},
+        max_pool_connections=1,
+    )
+    with transport.authorities_file(endpoints) as authorities:
+        yield {"endpoint_url": endpoint, "config": config, "verify": authorities or True}
+
+
+@cache
+def _loader() -> Loader:
+    """The service models, read once: they take most of the time that a client costs."""
+    return create_loader()
+
+
+def _session(region: str) -> boto3.session.Session:
+    variables = {
+        name: None if variable is None else (None, None, variable[2], variable[3])
+        for name, variable in botocore.session.Session.SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        variables[name] = (None, None, os.devnull, None)
+    variables["ignore_configured_endpoint_urls"] = (None, None, True, None)
+    session = botocore.session.Session(session_vars=variables)
+    session.register_component("data_loader", _loader())
+    return boto3.session.Session(botocore_session=session, region_name=region)
