@@ -5,10 +5,57 @@ Write-only on the wire. Called by `addon_api` (to refuse) and by `controller` (t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+from schemas import credentials, endpoints, kubeconfig
+from schemas.errors import Invalid, Mistake, json_path
+from schemas.stored import Members
+from schemas.structure import Number, Object, Text, check, strict
+from schemas.times import format_time, parse_time
+
+# `agent_documents`, which imports this module, names the namespace and the account.
+HUB_SUBJECT = "system:serviceaccount:pullpass-system:pullpass-hub"
+
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_ONE_LINE = re.compile(r"[\x20-\x7e]*")
+
+AwsAccessSchema = strict(
+    "AwsAccess",
+    {
+        "stsEndpoint": Text("the URL of an STS endpoint"),
+        "ecrEndpoint": Text("the URL of an ECR API endpoint"),
+        "registryEndpoint": Text("the URL under which registries are reached"),
+        "httpsProxy": Text("the URL of a proxy"),
+        "noProxy": Text("hosts that need no proxy, with commas between", pattern=_ONE_LINE),
+        "caBundle": Text("certificates in PEM", limit=262_144),
+    },
+)
+ConnectionSettingsSchema = strict(
+    "ConnectionSettings",
+    {
+        "timeoutSeconds": Number(1, 60),
+        "proxy": Text("the URL of a proxy"),
+        "tlsServerName": Text("the name on the API server's certificate", pattern=_HOST_NAME),
+        "agentImage": Text("an image reference", pattern=_IMAGE),
+        "aws": Object(AwsAccessSchema),
+    },
+)
+ConnectionSchema = strict(
+    "Connection",
+    {
+        "kubeconfig": Text("a kubeconfig (YAML) as text", limit=262_144),
+        "server": Text("the https:// URL of the API server"),
+        "certificateAuthority": Text("the API server's CA in PEM", limit=262_144),
+        "token": Text("a bearer token", limit=65_536),
+        "expiresAt": Text("an RFC 3339 time such as 2026-11-22T05:40:00Z"),
+        "settings": Object(ConnectionSettingsSchema),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -48,20 +95,272 @@ class Connection:
 
 
 def parse(body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Connection:
-    """Reads `{kubeconfig: str | {server, certificateAuthorityData, token, …}, settings: {…}}`.
+    """The connection that `body` describes.
+
+    `body` is `{kubeconfig}` or `{server, certificateAuthority, token, expiresAt}`, with `settings` beside either:
+    see `ConnectionSchema`. A token's own `exp` beats `expiresAt`.
 
     Raises:
         schemas.errors.Invalid: `exec`, `auth-provider`, file paths, `insecure-skip-tls-verify`, plain http, a
-            link-local address, and (unless `allow_loopback`) a loopback one are refused, each saying why.
+            link-local address, and (unless `allow_loopback`) a loopback one are refused, each saying why; so are
+            expired tokens, and whatever `ConnectionSchema` does not know. Nothing in it repeats a secret.
     """
-    raise NotImplementedError
+    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=check(ConnectionSchema, body))
+    reading.stop_at_mistakes()
+    if body.get("kubeconfig") is None and (body.get("server") is None or body.get("token") is None):
+        reading.refuse("$", "expected `kubeconfig`, or `server` with `token`")
+    connection = reading.access(body)
+    connection = reading.settings(connection, body.get("settings") or {})
+    reading.stop_at_mistakes()
+    return connection
+
+
+def update(stored: Connection, body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Connection:
+    """`stored` with what `body` changes; what it leaves out stays, and null in `settings` resets.
+
+    A body with a kubeconfig, or with server and token, replaces the access and keeps the settings; one with only a
+    token (and perhaps a CA) keeps the server. Whoever may only write must not be able to send the stored credential
+    elsewhere: changing server or CA needs a new credential in the same body.
+
+    Raises:
+        schemas.errors.Invalid: as `parse`; or server or CA change without a new credential.
+    """
+    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=check(ConnectionSchema, body))
+    reading.stop_at_mistakes()
+    has_token = body.get("token") is not None
+    if body.get("kubeconfig") is not None or (body.get("server") is not None and has_token):
+        access = reading.access(body)
+        connection = replace(
+            stored,
+            server=access.server,
+            certificate_authority=access.certificate_authority,
+            token=access.token,
+            client_certificate=access.client_certificate,
+            client_key=access.client_key,
+            tls_server_name=access.tls_server_name or stored.tls_server_name,
+            proxy=access.proxy or stored.proxy,
+            granted_at=access.granted_at,
+            expires_at=access.expires_at,
+            renewable=access.renewable,
+        )
+    elif has_token:
+        kept = {"server": stored.server, "certificateAuthority": stored.certificate_authority}
+        access = reading.access({**kept, **{key: value for key, value in body.items() if value is not None}})
+        connection = replace(
+            access,
+            tls_server_name=stored.tls_server_name,
+            proxy=stored.proxy,
+            timeout_seconds=stored.timeout_seconds,
+            agent_image=stored.agent_image,
+            aws=stored.aws,
+        )
+    else:
+        reading.refuse_changes_without_credential(stored, body)
+        connection = stored
+    connection = reading.settings(connection, body.get("settings") or {})
+    reading.stop_at_mistakes()
+    return connection
 
 
 def to_json(connection: Connection) -> dict[str, Any]:
     """The form `fleet` seals: holds secrets."""
-    raise NotImplementedError
+    return {
+        "server": connection.server,
+        "certificateAuthority": connection.certificate_authority,
+        "token": connection.token,
+        "clientCertificate": connection.client_certificate,
+        "clientKey": connection.client_key,
+        "tlsServerName": connection.tls_server_name,
+        "proxy": connection.proxy,
+        "grantedAt": None if connection.granted_at is None else format_time(connection.granted_at),
+        "expiresAt": None if connection.expires_at is None else format_time(connection.expires_at),
+        "renewable": connection.renewable,
+        "timeoutSeconds": connection.timeout_seconds,
+        "agentImage": connection.agent_image,
+        "aws": aws_access_to_json(connection.aws),
+    }
 
 
 def from_json(document: Mapping[str, Any]) -> Connection:
-    """The inverse of `to_json`."""
-    raise NotImplementedError
+    """The inverse of `to_json`.
+
+    Raises:
+        ValueError: a member is missing or of another type; the message names it, never its value.
+    """
+    members = Members(document)
+    return Connection(
+        server=members.text("server"),
+        certificate_authority=members.optional_text("certificateAuthority"),
+        token=members.optional_text("token"),
+        client_certificate=members.optional_text("clientCertificate"),
+        client_key=members.optional_text("clientKey"),
+        tls_server_name=members.optional_text("tlsServerName"),
+        proxy=members.optional_text("proxy"),
+        granted_at=members.optional_time("grantedAt"),
+        expires_at=members.optional_time("expiresAt"),
+        renewable=members.boolean("renewable", default=False),
+        timeout_seconds=members.number("timeoutSeconds", 10.0),
+        agent_image=members.optional_text("agentImage"),
+        aws=aws_access_from_json(members.member("aws")),
+    )
+
+
+def aws_access_to_json(access: AwsAccess) -> dict[str, Any]:
+    """`access` by the names of the `-connection` body; members that are None are left out."""
+    members = {wire: getattr(access, name) for wire, name in _AWS_MEMBERS.items()}
+    return {wire: value for wire, value in members.items() if value is not None}
+
+
+def aws_access_from_json(members: Members) -> AwsAccess:
+    """The inverse of `aws_access_to_json`."""
+    return AwsAccess(**{name: members.optional_text(wire) for wire, name in _AWS_MEMBERS.items()})
+
+
+_AWS_MEMBERS = {
+    "stsEndpoint": "sts_endpoint",
+    "ecrEndpoint": "ecr_endpoint",
+    "registryEndpoint": "registry_endpoint",
+    "httpsProxy": "https_proxy",
+    "noProxy": "no_proxy",
+    "caBundle": "ca_bundle",
+}
+_SETTINGS_MEMBERS = {
+    "timeoutSeconds": "timeout_seconds",
+    "proxy": "proxy",
+    "tlsServerName": "tls_server_name",
+    "agentImage": "agent_image",
+}
+_SETTINGS_DEFAULTS = Connection(server="")
+
+
+@dataclass
+class _Reading:
+    """One reading of a body whose structure is right; collects what is wrong with its values."""
+
+    now: datetime
+    allow_loopback: bool
+    mistakes: list[Mistake]
+
+    def stop_at_mistakes(self) -> None:
+        if self.mistakes:
+            raise Invalid.because_of(self.mistakes)
+
+    def refuse(self, path: str, message: str, hint: str = "") -> None:
+        self.mistakes.append(Mistake(path, message, hint))
+
+    def access(self, body: Mapping[str, Any]) -> Connection:
+        """Server and credential, from the kubeconfig or from the members of `body`."""
+        if body.get("kubeconfig") is not None:
+            for key in ("server", "certificateAuthority", "token", "expiresAt"):
+                if body.get(key) is not None:
+                    self.refuse(json_path("$", key), "stands beside `kubeconfig`", "send one or the other")
+            access = kubeconfig.read(body["kubeconfig"], self.mistakes)
+            token_path = "$.kubeconfig"  # noqa: S105 - a path
+        else:
+            access = kubeconfig.Access(
+                server=body.get("server") or "",
+                certificate_authority=body.get("certificateAuthority"),
+                token=(body.get("token") or "").strip() or None,
+            )
+            token_path = "$.token"  # noqa: S105 - a path
+            if access.certificate_authority is not None:
+                self._check_pem("$.certificateAuthority", access.certificate_authority)
+        self.stop_at_mistakes()
+        if access is None:
+            raise AssertionError("a kubeconfig without access is a mistake")
+        self._check_url(access.server_path, access.server, ("https",))
+        if access.proxy is not None:
+            self._check_url(access.proxy_path, access.proxy, _PROXY_SCHEMES)
+        granted_at, expires_at, renewable = self._credential(access, token_path, body.get("expiresAt"))
+        return Connection(
+            server=access.server.rstrip("/"),
+            certificate_authority=access.certificate_authority,
+            token=access.token,
+            client_certificate=access.client_certificate,
+            client_key=access.client_key,
+            tls_server_name=access.tls_server_name,
+            proxy=access.proxy,
+            granted_at=granted_at,
+            expires_at=expires_at,
+            renewable=renewable,
+        )
+
+    def settings(self, connection: Connection, settings: Mapping[str, Any]) -> Connection:
+        """`connection` with the members of `settings`; null resets one."""
+        changes: dict[str, Any] = {}
+        for wire, name in _SETTINGS_MEMBERS.items():
+            if wire in settings:
+                value = settings[wire]
+                changes[name] = getattr(_SETTINGS_DEFAULTS, name) if value is None else value
+        if changes.get("proxy") is not None:
+            self._check_url("$.settings.proxy", changes["proxy"], _PROXY_SCHEMES)
+        if "aws" in settings:
+            changes["aws"] = self._aws(connection.aws, settings["aws"])
+        return replace(connection, **changes)
+
+    def refuse_changes_without_credential(self, stored: Connection, body: Mapping[str, Any]) -> None:
+        before = {
+            "server": stored.server,
+            "certificateAuthority": stored.certificate_authority,
+            "expiresAt": None if stored.expires_at is None else format_time(stored.expires_at),
+        }
+        for key, value in before.items():
+            if body.get(key) is not None and body[key] != value:
+                self.refuse(
+                    json_path("$", key), "cannot change alone", "send the new credential in the same body"
+                )
+
+    def _credential(
+        self, access: kubeconfig.Access, token_path: str, stated_expiry: str | None
+    ) -> tuple[datetime | None, datetime | None, bool]:
+        pair = (access.client_certificate, access.client_key)
+        if access.token is None:
+            if None in pair:
+                self.refuse(
+                    token_path, "holds no credential; expected a token, or a client certificate with its key"
+                )
+            return None, None, False
+        if pair != (None, None):
+            self.refuse(token_path, "holds both a token and a client certificate", "keep one of them")
+        if not credentials.is_token(access.token):
+            self.refuse(token_path, "expected a bearer token: printable ASCII without blanks")
+        claims = credentials.claims(access.token)
+        expires_at = claims.expires_at
+        if expires_at is None and stated_expiry is not None:
+            try:
+                expires_at = parse_time(stated_expiry)
+            except ValueError:
+                self.refuse("$.expiresAt", "expected an RFC 3339 time such as 2026-11-22T05:40:00Z")
+        if expires_at is not None and expires_at <= self.now:
+            self.refuse(token_path, f"the token expired at {format_time(expires_at)}", "send a new one")
+        return claims.issued_at, expires_at, claims.subject == HUB_SUBJECT
+
+    def _aws(self, stored: AwsAccess, settings: Mapping[str, Any] | None) -> AwsAccess:
+        if settings is None:
+            return AwsAccess()
+        path = "$.settings.aws"
+        for key in ("stsEndpoint", "ecrEndpoint", "registryEndpoint"):
+            if settings.get(key) is not None:
+                self._check_url(json_path(path, key), settings[key], ("https",), plain_on_loopback=True)
+        if settings.get("httpsProxy") is not None:
+            self._check_url(json_path(path, "httpsProxy"), settings["httpsProxy"], _PROXY_SCHEMES)
+        if settings.get("caBundle") is not None:
+            self._check_pem(json_path(path, "caBundle"), settings["caBundle"])
+        return replace(stored, **{_AWS_MEMBERS[wire]: value for wire, value in settings.items()})
+
+    def _check_url(
+        self, path: str, url: str, schemes: tuple[str, ...], *, plain_on_loopback: bool = False
+    ) -> None:
+        problem = endpoints.refusal(
+            url, schemes=schemes, allow_loopback=self.allow_loopback, plain_on_loopback=plain_on_loopback
+        )
+        if problem is not None:
+            self.refuse(path, problem)
+
+    def _check_pem(self, path: str, text: str) -> None:
+        problem = credentials.pem_refusal(text, credentials.CERTIFICATES)
+        if problem is not None:
+            self.refuse(path, problem)
+
+
+_PROXY_SCHEMES = ("http", "https")

@@ -17,6 +17,7 @@ world (a cluster that is down, an AWS error) are no refusals: each leaf package 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,7 +36,22 @@ class Mistake:
     hint: str = ""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is not an error of ours
+_PLAIN_STEP = re.compile(r"[A-Za-z_$-][A-Za-z0-9_$-]*", re.ASCII)
+
+
+def json_path(path: str, *steps: str | int) -> str:
+    """`path` and then `steps`: `$.tags["cpln/x"]`, `$.spec.firewall[0]`; long keys are cut."""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _PLAIN_STEP.fullmatch(step):
+            path += f".{step[:80]}"
+        else:
+            path += f"[{step[:80]!r}]"
+    return path
+
+
+class Refusal(Exception):
     """The base of the tree; `message` is one short line that names the field or the thing."""
 
     status: HTTPStatus = HTTPStatus.BAD_REQUEST
@@ -53,6 +69,17 @@ class Invalid(Refusal):
     """The body says something wrong; `mistakes` holds every one of them at once."""
 
     code = "INVALID"
+
+    @classmethod
+    def because_of(cls, mistakes: Sequence[Mistake]) -> Invalid:
+        """The refusal of a body with `mistakes` (at least one), whose message says the first of them."""
+        first = mistakes[0]
+        message = f"{first.path}: {first.message}"
+        if first.hint:
+            message += f" ({first.hint})"
+        if len(mistakes) > 1:
+            message += f"; and {len(mistakes) - 1} more"
+        return cls(message, mistakes=mistakes)
 
 
 class Unauthenticated(Refusal):
