@@ -27,6 +27,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
+    NewConnectionError,
     ProxyError,
     ReadTimeoutError,
     SSLError,
@@ -196,7 +197,7 @@ def _manager(access: Access) -> PoolManager:
         manager = PoolManager(**options) if access.proxy is None else _proxy_manager(access.proxy, options)
     except (OSError, ValueError, HTTPError) as error:
         # OpenSSL says "PEM lib" or "no start line"; the text itself is never quoted.
-        said = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
+        said = error.strerror if isinstance(error, ssl.SSLError) else type(error).__name__
         raise errors.Unreachable(f"the certificates, the key or the proxy cannot be used: {said}") from None
     manager.pool_classes_by_scheme = {"https": LoopbackPool if access.allow_loopback else GuardedPool}
     return manager
@@ -253,7 +254,7 @@ def _say(error: Exception, where: str, read_seconds: float) -> str:
         return f"the proxy before {where} does not let us through: {_last(inner)}"
     if isinstance(error, NameResolutionError):
         return f"the name in {where} cannot be resolved"
-    if isinstance(error, ConnectTimeoutError):
+    if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
         return f"{where} takes no connection within {min(read_seconds, CONNECT_TIMEOUT_SECONDS):g} s"
     if isinstance(error, ReadTimeoutError):
         return f"{where} does not answer within {read_seconds:g} s"

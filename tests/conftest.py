@@ -1,0 +1,29 @@
+"""Fixtures that several test folders share. Real parts are started once a session and only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.kubernetes import Etcd, RealCluster
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """One etcd for every real API server of the session."""
+    server = Etcd(tmp_path_factory.mktemp("etcd"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def real_cluster(tmp_path_factory: pytest.TempPathFactory, etcd: Etcd) -> Iterator[RealCluster]:
+    """A real API server with its controller manager, shared by all tests that leave it as they found it."""
+    cluster = RealCluster("shared", tmp_path_factory.mktemp("kubernetes"), etcd, controller_manager=True)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
