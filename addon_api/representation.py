@@ -1,0 +1,92 @@
+"""A cluster as the wire contract shows it: what the user sent, exactly, and what is known of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from addon_api import answers, trust_policies
+from addon_api.trust_policies import Policies
+from aws.trust_policy import counted_size
+from fleet.records import Cluster
+from schemas import issues, status
+from schemas.status import Json, State
+from schemas.times import format_time
+
+KIND = "mk8s"
+_ADD_ONS = ("awsWorkloadIdentity", "awsECR")
+
+
+def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int) -> Json:
+    """The whole object. `description` is the name where the user gave none; `spec` is as sent, emptiness included."""
+    manifest = cluster.manifest
+    description = manifest.get("description")
+    path = answers.cluster_path(cluster.key.org, cluster.key.name)
+    return {
+        "kind": KIND,
+        "id": cluster.uid,
+        "name": cluster.key.name,
+        "description": cluster.key.name if description is None else description,
+        "tags": manifest.get("tags") or {},
+        "spec": manifest["spec"],
+        "settings": cluster.settings,
+        "version": cluster.version,
+        "alias": alias_of(cluster),
+        "created": format_time(cluster.created),
+        "lastModified": format_time(cluster.last_modified),
+        "links": [
+            {"rel": "self", "href": path},
+            {"rel": "org", "href": path.rpartition("/mk8s/")[0]},
+            {"rel": "eventlog", "href": f"{path}/-eventlog"},
+        ],
+        "status": _status(cluster, policies, trust_policy_quota),
+    }
+
+
+def alias_of(cluster: Cluster) -> str:
+    """A short name that no other cluster has, for ever: the head of the uid."""
+    return cluster.uid.replace("-", "")[:12]
+
+
+def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:
+    shown = status.to_json(cluster.status)
+    shown["generation"] = cluster.generation
+    shown["connected"] = cluster.connected
+    if cluster.removal is not None:
+        shown["removal"] = {
+            "requestedAt": format_time(cluster.removal.requested_at),
+            "requestedBy": cluster.removal.requested_by,
+        }
+    add_ons: dict[str, Any] = shown["addOns"]
+    for key in _ADD_ONS:
+        if key not in add_ons and trust_policies.enabled_add_on(cluster, key) is not None:
+            add_ons[key] = {"state": str(State.INSTALLING), "conditions": [], "issues": []}
+    if "awsECR" in add_ons:
+        _add_registry_policy(add_ons["awsECR"], cluster, policies, quota)
+    if "awsWorkloadIdentity" in add_ons:
+        _add_provider(add_ons["awsWorkloadIdentity"], cluster)
+    return shown
+
+
+def _add_registry_policy(add_on: Json, cluster: Cluster, policies: Policies, quota: int) -> None:
+    policy = policies.of_registry_role(cluster)
+    add_on["trustPolicy"] = policy
+    if policy is not None and (size := counted_size(policy)) > quota:
+        values = {
+            "ROLE_ARN": trust_policies.role_arn_of(cluster) or "",
+            "SIZE": str(size),
+            "QUOTA": str(quota),
+        }
+        add_on["issues"] = [
+            *add_on["issues"],
+            status.issue_to_json(issues.issue("TrustPolicyTooLong", values)),
+        ]
+
+
+def _add_provider(add_on: Json, cluster: Cluster) -> None:
+    issuer = trust_policies.issuer_of(cluster)
+    if issuer is not None:
+        add_on["oidcProviderConfig"] = {
+            "providerUrl": issuer,
+            "audience": trust_policies.audience_of(cluster),
+        }
+    add_on["trustPolicy"] = trust_policies.of_workloads(cluster)
