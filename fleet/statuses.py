@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from fleet import events as event_log
+from fleet import tables
 from fleet.database import Database
-from fleet.records import Event
-from schemas.status import ClusterStatus, Json
+from fleet.events import NewEvent
+from fleet.shards import hold
+from schemas import status as status_words
+from schemas.status import AddOnStatus, ClusterStatus
 
-
-@dataclass(frozen=True)
-class NewEvent:
-    """An event to write; the id and time are given when it is stored."""
-
-    type: str
-    reason: str
-    message: str
-    context: Json = field(default_factory=dict)
+_clusters = tables.clusters.c
+_states = tables.add_on_states.c
+_WRITE = (
+    update(tables.clusters)
+    .where(_clusters.uid == bindparam("row_uid"))
+    .values(
+        status=bindparam("new_status"), issuer_url=bindparam("new_issuer"), audience=bindparam("new_audience")
+    )
+)
+_STATES = select(_states.add_on, _states.state).where(_states.cluster_uid == bindparam("uid"))
+_CLEAR_STATES = delete(tables.add_on_states).where(_states.cluster_uid == bindparam("uid"))
+_ADD_STATES = insert(tables.add_on_states)
+_COUNTS = select(_states.add_on, _states.state, func.count()).group_by(_states.add_on, _states.state)
 
 
 def write(
@@ -33,15 +43,44 @@ def write(
 ) -> None:
     """Status and events in one transaction. Call it only when something changed.
 
+    Nothing is written for a cluster that is gone.
+
     Raises:
         fleet.errors.StaleEpoch: another process holds the shard; nothing was written.
     """
-    raise NotImplementedError
+    row = {
+        "row_uid": uid,
+        "new_status": tables.to_text(status_words.to_json(status)),
+        "new_issuer": status.oidc_provider_url,
+        "new_audience": _audience(status.add_ons.get("awsWorkloadIdentity")),
+    }
+    states = {name: str(add_on.state) for name, add_on in status.add_ons.items()}
+    with database.write() as session:
+        hold(session, shard, epoch)
+        if session.execute(_WRITE, row).rowcount == 0:
+            return
+        stored = {row.add_on: row.state for row in session.execute(_STATES, {"uid": uid})}
+        if stored != states:
+            session.execute(_CLEAR_STATES, {"uid": uid})
+            if states:
+                rows = [
+                    {"cluster_uid": uid, "add_on": name, "state": states[name]} for name in sorted(states)
+                ]
+                session.execute(_ADD_STATES, rows)
+        event_log.add(session, uid, events, now=now)
 
 
 def counts(database: Database) -> dict[tuple[str, str], int]:
     """(add-on, state) to the number of clusters, for `/metrics`."""
-    raise NotImplementedError
+    with database.read() as session:
+        return {(add_on, state): number for add_on, state, number in session.execute(_COUNTS)}
 
 
-__all__ = ["Event", "NewEvent", "counts", "write"]
+def _audience(identity: AddOnStatus | None) -> str | None:
+    """`oidcProviderConfig.audience` of awsWorkloadIdentity: what a statement of the trust policy pins."""
+    provider: Any = identity.details.get("oidcProviderConfig") if identity is not None else None
+    audience = provider.get("audience") if isinstance(provider, Mapping) else None
+    return audience if isinstance(audience, str) else None
+
+
+__all__ = ["NewEvent", "counts", "write"]

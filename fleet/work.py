@@ -1,44 +1,193 @@
-"""Due work: a row per cluster that changed, with the generation of the change."""
+"""Due work: a row per cluster that changed, with the generation of the change; and the bell that announces it.
+
+Written by every command of the fleet, read by `controller`.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any
 
-from fleet.database import Database
+import psycopg
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection as Session
+
+from fleet import tables
+from fleet.database import CHANNEL, Database
+from fleet.errors import DatabaseUnavailable
 from fleet.records import ClusterKey, Work
+from schemas.errors import NotFound
+
+_clusters = tables.clusters.c
+_work = tables.work.c
+_IN_SHARDS: BindParameter[Any] = bindparam("shards", expanding=True)
+_DUE = (
+    select(_work.cluster_uid, _clusters.org, _clusters.name, _work.shard, _work.generation)
+    .join_from(tables.work, tables.clusters, _clusters.uid == _work.cluster_uid)
+    .where(_work.shard.in_(_IN_SHARDS))
+    .order_by(_work.id)
+)
+_POPULATION = select(
+    _clusters.uid, _clusters.org, _clusters.name, _clusters.shard, _clusters.generation
+).where(_clusters.shard.in_(_IN_SHARDS))
+_FINISH = delete(tables.work).where(
+    _work.cluster_uid == bindparam("uid"), _work.generation <= bindparam("finished")
+)
+_RAISE = (
+    update(tables.work)
+    .where(_work.cluster_uid == bindparam("uid"))
+    .values(generation=bindparam("new_generation"))
+)
+_ENQUEUE = insert(tables.work)
+_COUNT_UP = (
+    update(tables.clusters)
+    .where(_clusters.org == bindparam("key_org"), _clusters.name == bindparam("key_name"))
+    .values(generation=_clusters.generation + 1)
+    .returning(_clusters.uid, _clusters.shard, _clusters.generation)
+)
+_NOTIFY = select(func.pg_notify(CHANNEL, ""))
+
+_SQLITE_POLL_SECONDS = 0.05
+_STOP_POLL_SECONDS = 0.2
 
 
 def due(database: Database, shards: Collection[int]) -> tuple[Work, ...]:
     """All changes that wait in `shards`, oldest first."""
-    raise NotImplementedError
+    if not shards:
+        return ()
+    with database.read() as session:
+        rows = session.execute(_DUE, {"shards": list(shards)}).all()
+    return tuple(
+        Work(uid, ClusterKey(org, name), shard, generation) for uid, org, name, shard, generation in rows
+    )
 
 
 def finish(database: Database, uid: str, *, generation: int) -> None:
     """Deletes the row unless a newer change stands in it."""
-    raise NotImplementedError
+    with database.write() as session:
+        session.execute(_FINISH, {"uid": uid, "finished": generation})
 
 
 def population(database: Database, shards: Collection[int]) -> tuple[Work, ...]:
     """Every cluster of `shards` (uid, key, shard, generation), for the periodic looks."""
-    raise NotImplementedError
+    if not shards:
+        return ()
+    with database.read() as session:
+        rows = session.execute(_POPULATION, {"shards": list(shards)}).all()
+    return tuple(
+        Work(uid, ClusterKey(org, name), shard, generation) for uid, org, name, shard, generation in rows
+    )
 
 
 def make_due(database: Database, key: ClusterKey) -> None:
-    """Asks for a reconcile without a change."""
-    raise NotImplementedError
+    """Asks for a reconcile without a change.
+
+    Counts the generation up all the same, so that a run under way, which may have read the cluster too early,
+    does not finish this request together with its own.
+
+    Raises:
+        schemas.errors.NotFound: there is no such cluster.
+    """
+    with database.write() as session:
+        row = session.execute(_COUNT_UP, {"key_org": key.org, "key_name": key.name}).one_or_none()
+        if row is None:
+            raise NotFound(f"cluster {key} does not exist")
+        enqueue(session, row.uid, shard=row.shard, generation=row.generation)
+
+
+def enqueue(session: Session, uid: str, *, shard: int, generation: int) -> None:
+    """Makes a cluster due in the transaction of its change, and rings at the commit.
+
+    The caller holds the lock on the cluster's row, so that no second row can come in between.
+    """
+    if session.execute(_RAISE, {"uid": uid, "new_generation": generation}).rowcount == 0:
+        session.execute(_ENQUEUE, {"cluster_uid": uid, "shard": shard, "generation": generation})
+    if session.dialect.name == "postgresql":
+        session.execute(_NOTIFY)
 
 
 class Bell:
-    """Rings when some process changed the state: LISTEN on PostgreSQL, `PRAGMA data_version` on SQLite."""
+    """Rings when some process changed the state: LISTEN on PostgreSQL, `PRAGMA data_version` on SQLite.
+
+    Listens from its making on, so that nothing is missed before the first `wait` or between two of them. It may
+    ring for nothing (on SQLite every write rings). For one thread.
+    """
 
     def __init__(self, database: Database) -> None:
-        raise NotImplementedError
+        self._database = database
+        self._stack = ExitStack()
+        self._session: Session | None = None
+        self._version = 0
+        self._listen()
+
+    def _listen(self) -> None:
+        """Raises `DatabaseUnavailable`."""
+        session = self._stack.enter_context(self._database.dedicated())
+        if self._database.is_postgresql:
+            session.exec_driver_sql(f"LISTEN {CHANNEL}")
+        else:
+            self._version = self._data_version(session)
+        self._session = session
 
     def wait(self, timeout_seconds: float, stop: threading.Event) -> bool:
-        """True as soon as something changed, False after the time or once `stop` is set."""
-        raise NotImplementedError
+        """True as soon as something changed, False after the time or once `stop` is set.
+
+        A database that went away is looked for again until then; finding it rings, since a change may have been
+        missed meanwhile.
+        """
+        deadline = monotonic() + timeout_seconds
+        while not stop.is_set():
+            remaining = deadline - monotonic()
+            if self._rang(max(0.0, remaining), stop):
+                return True
+            if remaining <= 0:
+                return False
+        return False
+
+    def _rang(self, remaining: float, stop: threading.Event) -> bool:
+        try:
+            if self._session is None:
+                self._listen()
+                return True
+            if self._database.is_postgresql:
+                return self._heard(self._session, min(_STOP_POLL_SECONDS, remaining))
+            return self._moved(self._session, min(_SQLITE_POLL_SECONDS, remaining))
+        except DatabaseUnavailable:
+            self.close()
+            stop.wait(min(_STOP_POLL_SECONDS, remaining))
+            return False
+
+    def _heard(self, session: Session, seconds: float) -> bool:
+        connection = session.connection.driver_connection
+        try:
+            return isinstance(connection, psycopg.Connection) and bool(
+                list(connection.notifies(timeout=seconds, stop_after=1))
+            )
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(str(error)) from error
+
+    def _moved(self, session: Session, seconds: float) -> bool:
+        """The condition only cuts the pause short; whether something changed is the database's to say."""
+        with self._database.written:
+            if self._look(session):
+                return True
+            self._database.written.wait(seconds)
+            return False
+
+    def _look(self, session: Session) -> bool:
+        version = self._data_version(session)
+        changed = version != self._version
+        self._version = version
+        return changed
+
+    @staticmethod
+    def _data_version(session: Session) -> int:
+        return int(session.exec_driver_sql("PRAGMA data_version").scalar_one())
 
     def close(self) -> None:
         """Gives its connection back."""
-        raise NotImplementedError
+        self._session = None
+        self._stack.close()
