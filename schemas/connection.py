@@ -13,8 +13,9 @@ from typing import Any
 
 from schemas import credentials, endpoints, kubeconfig
 from schemas.errors import Invalid, Mistake, json_path
+from schemas.fields import Number, Object, Text
 from schemas.stored import Members
-from schemas.structure import Number, Object, Text, check, strict
+from schemas.structure import check, strict
 from schemas.times import format_time, parse_time
 
 # `agent_documents`, which imports this module, names the namespace and the account.
@@ -105,12 +106,12 @@ def parse(body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Co
             link-local address, and (unless `allow_loopback`) a loopback one are refused, each saying why; so are
             expired tokens, and whatever `ConnectionSchema` does not know. Nothing in it repeats a secret.
     """
-    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=check(ConnectionSchema, body))
-    reading.stop_at_mistakes()
-    if body.get("kubeconfig") is None and (body.get("server") is None or body.get("token") is None):
+    read = check(ConnectionSchema, body)
+    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=read.mistakes)
+    if not read.mistakes and not _has_access(body):
         reading.refuse("$", "expected `kubeconfig`, or `server` with `token`")
-    connection = reading.access(body)
-    connection = reading.settings(connection, body.get("settings") or {})
+    connection = reading.access(read.valid) if _has_access(read.valid) else _NO_CONNECTION
+    connection = reading.settings(connection, read.valid.get("settings") or {})
     reading.stop_at_mistakes()
     return connection
 
@@ -125,39 +126,29 @@ def update(stored: Connection, body: Mapping[str, Any], *, now: datetime, allow_
     Raises:
         schemas.errors.Invalid: as `parse`; or server or CA change without a new credential.
     """
-    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=check(ConnectionSchema, body))
-    reading.stop_at_mistakes()
-    has_token = body.get("token") is not None
-    if body.get("kubeconfig") is not None or (body.get("server") is not None and has_token):
-        access = reading.access(body)
-        connection = replace(
+    read = check(ConnectionSchema, body)
+    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=read.mistakes)
+    connection = stored
+    if _has_access(read.valid):
+        access = reading.access(read.valid)
+        connection = _with_access(
             stored,
-            server=access.server,
-            certificate_authority=access.certificate_authority,
-            token=access.token,
-            client_certificate=access.client_certificate,
-            client_key=access.client_key,
+            access,
             tls_server_name=access.tls_server_name or stored.tls_server_name,
             proxy=access.proxy or stored.proxy,
-            granted_at=access.granted_at,
-            expires_at=access.expires_at,
-            renewable=access.renewable,
         )
-    elif has_token:
+    elif read.valid.get("token") is not None:
         kept = {"server": stored.server, "certificateAuthority": stored.certificate_authority}
-        access = reading.access({**kept, **{key: value for key, value in body.items() if value is not None}})
-        connection = replace(
-            access,
+        sent = {key: value for key, value in read.valid.items() if value is not None}
+        connection = _with_access(
+            stored,
+            reading.access({**kept, **sent}),
             tls_server_name=stored.tls_server_name,
             proxy=stored.proxy,
-            timeout_seconds=stored.timeout_seconds,
-            agent_image=stored.agent_image,
-            aws=stored.aws,
         )
     else:
-        reading.refuse_changes_without_credential(stored, body)
-        connection = stored
-    connection = reading.settings(connection, body.get("settings") or {})
+        reading.refuse_changes_without_credential(stored, read.valid)
+    connection = reading.settings(connection, read.valid.get("settings") or {})
     reading.stop_at_mistakes()
     return connection
 
@@ -230,7 +221,29 @@ _SETTINGS_MEMBERS = {
     "tlsServerName": "tls_server_name",
     "agentImage": "agent_image",
 }
-_SETTINGS_DEFAULTS = Connection(server="")
+_NO_CONNECTION = Connection(server="")
+_PROXY_SCHEMES = ("http", "https")
+
+
+def _has_access(body: Mapping[str, Any]) -> bool:
+    """Whether `body` says where the API server is and brings a credential for it."""
+    return body.get("kubeconfig") is not None or (
+        body.get("server") is not None and body.get("token") is not None
+    )
+
+
+def _with_access(
+    stored: Connection, access: Connection, *, tls_server_name: str | None, proxy: str | None
+) -> Connection:
+    """`access` with the settings of `stored`."""
+    return replace(
+        access,
+        tls_server_name=tls_server_name,
+        proxy=proxy,
+        timeout_seconds=stored.timeout_seconds,
+        agent_image=stored.agent_image,
+        aws=stored.aws,
+    )
 
 
 @dataclass
@@ -265,9 +278,8 @@ class _Reading:
             token_path = "$.token"  # noqa: S105 - a path
             if access.certificate_authority is not None:
                 self._check_pem("$.certificateAuthority", access.certificate_authority)
-        self.stop_at_mistakes()
         if access is None:
-            raise AssertionError("a kubeconfig without access is a mistake")
+            return _NO_CONNECTION
         self._check_url(access.server_path, access.server, ("https",))
         if access.proxy is not None:
             self._check_url(access.proxy_path, access.proxy, _PROXY_SCHEMES)
@@ -291,7 +303,7 @@ class _Reading:
         for wire, name in _SETTINGS_MEMBERS.items():
             if wire in settings:
                 value = settings[wire]
-                changes[name] = getattr(_SETTINGS_DEFAULTS, name) if value is None else value
+                changes[name] = getattr(_NO_CONNECTION, name) if value is None else value
         if changes.get("proxy") is not None:
             self._check_url("$.settings.proxy", changes["proxy"], _PROXY_SCHEMES)
         if "aws" in settings:
@@ -361,6 +373,3 @@ class _Reading:
         problem = credentials.pem_refusal(text, credentials.CERTIFICATES)
         if problem is not None:
             self.refuse(path, problem)
-
-
-_PROXY_SCHEMES = ("http", "https")

@@ -1,19 +1,18 @@
 """Strict schemas: every member is known and of one type, and each mistake says where, what was expected, and a way out.
 
-marshmallow does the walking; this module gives it fields that coerce nothing (`"3"` is no integer) and words for
-people. Schemas are declared as tables with `strict`, in the wire's own names. Used by every schema of this package
-and, through them, by `addon_api` for the OpenAPI document.
+marshmallow does the walking; this module gives it words for people. Schemas are declared as tables with `strict`, in
+the wire's own names, of the fields in `schemas.fields`. Used by every schema of this package and, through them, by
+`addon_api` for the OpenAPI document.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 
 from schemas.errors import Mistake, json_path
 
@@ -47,7 +46,11 @@ _UNKNOWN = "is not known here"
 
 
 class StrictSchema(Schema):
-    """The base of every schema: no unknown members; `elsewhere` says of a member where it belongs instead."""
+    """The base of every schema.
+
+    `elsewhere` says of a member that does not belong here what is wrong with it; of the members `exactly_one`, one
+    and only one must be there (null is absence).
+    """
 
     class Meta:
         """marshmallow's options."""
@@ -56,8 +59,9 @@ class StrictSchema(Schema):
 
     error_messages = {"unknown": _UNKNOWN, "type": "expected an object"}  # noqa: RUF012 - marshmallow's own declaration
     elsewhere: Mapping[str, Wrong] = {}
+    exactly_one: tuple[str, ...] = ()
 
-    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002 - marshmallow passes it by name or position
+    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002 - marshmallow's signature
         """Puts a hint to each unknown member; `error` is raised after this."""
         messages = error.messages_dict
         for key in messages.keys() - self.fields.keys():
@@ -66,19 +70,52 @@ class StrictSchema(Schema):
                     self.elsewhere.get(key, Wrong(_UNKNOWN, did_you_mean(str(key), self.fields)))
                 ]
 
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def check_exactly_one(self, _data: Any, original: Any, **_: Any) -> None:
+        """Refuses an object with none or several of `exactly_one`."""
+        if self.exactly_one and isinstance(original, Mapping):
+            given = [key for key in self.exactly_one if original.get(key) is not None]
+            if len(given) != 1:
+                got = f"; got {', '.join(given)}" if given else ""
+                raise wrong(f"expected exactly one of {', '.join(self.exactly_one)}{got}")
+
 
 def strict(
-    name: str, members: Mapping[str, fields.Field[Any]], *, elsewhere: Mapping[str, Wrong] | None = None
+    name: str,
+    members: Mapping[str, fields.Field[Any]],
+    *,
+    elsewhere: Mapping[str, Wrong] | None = None,
+    exactly_one: tuple[str, ...] = (),
 ) -> type[Schema]:
     """The schema called `name` (its name in OpenAPI) with `members` by their names on the wire."""
     schema = StrictSchema.from_dict(dict(members), name=name)
     schema.elsewhere = elsewhere or {}  # type: ignore[attr-defined]  # from_dict promises no more than a Schema
+    schema.exactly_one = exactly_one  # type: ignore[attr-defined]  # the same
     return schema
 
 
-def check(schema: type[Schema], document: object, path: str = "$") -> list[Mistake]:
-    """Every mistake of `document`, which stands at `path`, sorted by path."""
-    return sorted(_mistakes(schema().validate(document), path), key=lambda mistake: mistake.path)  # type: ignore[arg-type]  # anything may be sent
+def wrong_place(members: Iterable[str], right_place: str) -> dict[str, Wrong]:
+    """For `elsewhere`: the `members` belong in `right_place`."""
+    return {
+        name: Wrong("stands in the wrong place", f"it belongs in `{right_place}.{name}`") for name in members
+    }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """`valid` is what of a document is right; `mistakes` is what is not, sorted by path."""
+
+    valid: dict[str, Any]
+    mistakes: list[Mistake]
+
+
+def check(schema: type[Schema], document: object, path: str = "$") -> Checked:
+    """Reads `document`, which stands at `path`, and finds every mistake of it."""
+    try:
+        return Checked(schema().load(document), [])  # type: ignore[arg-type]  # anything may be sent
+    except ValidationError as error:
+        mistakes = sorted(_mistakes(error.messages, path), key=lambda mistake: mistake.path)
+        return Checked(error.valid_data if isinstance(error.valid_data, dict) else {}, mistakes)
 
 
 def _mistakes(messages: Any, path: str) -> Iterator[Mistake]:
@@ -91,160 +128,3 @@ def _mistakes(messages: Any, path: str) -> Iterator[Mistake]:
             yield Mistake(path, message.message, message.hint)
         else:
             yield Mistake(path, str(message))
-
-
-class _Field(fields.Field[Any]):
-    """A field that says what it expects, in errors and in OpenAPI; an optional one takes null for absence."""
-
-    def __init__(self, expected: str, *, required: bool = False) -> None:
-        super().__init__(
-            required=required,
-            allow_none=not required,
-            error_messages={
-                "required": f"is missing; expected {expected}",
-                "null": f"expected {expected}",
-            },
-            metadata={"description": expected},
-        )
-        self.expected = expected
-
-    def refuse(self, hint: str = "") -> ValidationError:
-        return wrong(f"expected {self.expected}", hint)
-
-
-class Text(_Field, fields.String):
-    """Text; `pattern` must match all of it, `choices` must hold it."""
-
-    def __init__(
-        self,
-        expected: str = "text",
-        *,
-        required: bool = False,
-        pattern: re.Pattern[str] | None = None,
-        choices: Sequence[str] = (),
-        limit: int = 4096,
-    ) -> None:
-        super().__init__(f"one of {', '.join(choices)}" if choices else expected, required=required)
-        self.pattern = pattern
-        self.choices = choices
-        self.limit = limit
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        if not isinstance(value, str):
-            number = isinstance(value, int | float)  # YAML reads `1.30` as 1.3
-            raise self.refuse("put it in quotes" if number else "")
-        if self.choices and value not in self.choices:
-            raise self.refuse(did_you_mean(value, self.choices) if len(value) <= self.limit else "")
-        if len(value) > self.limit:
-            raise wrong(f"expected at most {self.limit} characters")
-        if self.pattern is not None and self.pattern.fullmatch(value) is None:
-            raise self.refuse()
-        return value
-
-
-class Integer(_Field, fields.Integer):
-    """A whole number of at least `minimum`."""
-
-    def __init__(self, minimum: int = 0, *, required: bool = False) -> None:
-        super().__init__(f"a whole number of at least {minimum}", required=required)
-        self.minimum = minimum
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        if type(value) is not int or value < self.minimum:
-            raise self.refuse("leave the quotes out" if isinstance(value, str) and value.isdecimal() else "")
-        return value
-
-
-class Number(_Field, fields.Float):
-    """A number from `minimum` to `maximum`."""
-
-    def __init__(self, minimum: float, maximum: float, *, required: bool = False) -> None:
-        super().__init__(f"a number from {minimum:g} to {maximum:g}", required=required)
-        self.minimum = minimum
-        self.maximum = maximum
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
-        if type(value) not in {int, float} or not self.minimum <= value <= self.maximum:
-            raise self.refuse()
-        return float(value)
-
-
-class Flag(_Field, fields.Boolean):
-    """true or false, and nothing that merely looks like it."""
-
-    def __init__(self, *, required: bool = False) -> None:
-        super().__init__("true or false", required=required)
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.refuse()
-        return value
-
-
-class TextMap(_Field, fields.Dict):
-    """An object whose values are texts."""
-
-    def __init__(self, expected: str = "an object of texts", *, required: bool = False) -> None:
-        super().__init__(expected, required=required)
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
-        if not isinstance(value, Mapping):
-            raise self.refuse()
-        wrongs = {
-            key: [Wrong("expected text", "put it in quotes" if isinstance(item, int | float) else "")]
-            for key, item in value.items()
-            if not isinstance(item, str)
-        }
-        if wrongs:
-            raise ValidationError(wrongs)
-        return dict(value)
-
-
-class Anything(_Field, fields.Dict):
-    """An object that is taken as it is."""
-
-    def __init__(self, expected: str = "an object", *, required: bool = False) -> None:
-        super().__init__(expected, required=required)
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise self.refuse()
-        return dict(value)
-
-
-class Object(fields.Nested):
-    """An object with a schema of its own."""
-
-    def __init__(self, schema: type[Schema], *, required: bool = False) -> None:
-        super().__init__(
-            schema,
-            required=required,
-            allow_none=not required,
-            error_messages={
-                "required": "is missing; expected an object",
-                "null": "expected an object",
-                "type": "expected an object",
-            },
-        )
-
-
-class ListOf(fields.List[Any]):
-    """A list whose items all are what `item` takes."""
-
-    def __init__(self, item: fields.Field[Any], *, required: bool = False, at_least: int = 0) -> None:
-        super().__init__(
-            item,
-            required=required,
-            allow_none=not required,
-            error_messages={
-                "required": "is missing; expected a list",
-                "null": "expected a list",
-                "invalid": "expected a list",
-            },
-        )
-        self.at_least = at_least
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
-        if isinstance(value, list) and len(value) < self.at_least:
-            raise wrong(f"expected at least {self.at_least} of them")
-        return super()._deserialize(value, attr, data, **options)
