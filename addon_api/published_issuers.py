@@ -32,14 +32,14 @@ def accept(org: str, name: str) -> Response:
     """Says yes to the keys that wait, named by their fingerprint."""
     here = context()
     fingerprint = bodies.text(bodies.read(), "fingerprint")
-    return answers.of_json(
-        _shown(issuers.accept(here.database, principal(), ClusterKey(org, name), fingerprint))
-    )
+    accepted = issuers.accept(here.database, principal(), ClusterKey(org, name), fingerprint, now=here.now())
+    return answers.of_json(_shown(accepted))
 
 
 def bury(org: str, issuer_id: str) -> Response:
     """Ends the issuer of a cluster that was forgotten by force."""
-    if not issuers.bury(context().database, principal(), issuer_id):
+    here = context()
+    if not issuers.bury(here.database, principal(), issuer_id, now=here.now()):
         raise NotFound(f"{org} has no forgotten issuer of this id")
     return answers.of_json({"kind": "removal", "name": issuer_id, "remains": []})
 

@@ -54,7 +54,7 @@ class Sealer:
         return cls.from_text(text, source=f"the key file {path}")
 
     @classmethod
-    def from_text(cls, text: str, *, source: str) -> Sealer:
+    def from_text(cls, text: str, *, source: str = "the setting of the sealing keys") -> Sealer:
         """The keys of `text`, one per line as in a file; `source` names it in the error, which shows no key."""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         keys = tuple(_decode(line) for line in lines)
