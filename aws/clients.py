@@ -17,7 +17,13 @@ import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    ParamValidationError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
@@ -67,12 +73,14 @@ def failures_of(hop: HopName, *, secrets: Collection[str]) -> Iterator[None]:
         details = error.response.get("Error", {})
         code, message = details.get("Code", ""), details.get("Message", "")
         raise errors.refused(hop, code or "Unknown", message or "", secrets=secrets) from error
-    except (ConnectionError, HTTPClientError) as error:
+    except (BotoConnectionError, HTTPClientError) as error:
         raise errors.unreachable(hop, str(error), secrets=secrets) from error
     except ResponseParserError as error:
         raise errors.unreachable(hop, f"what answered is not AWS: {error}", secrets=secrets) from error
+    except ParamValidationError as error:
+        raise errors.refused(hop, "ValidationError", str(error), secrets=secrets) from error
     except (BotoCoreError, ValueError) as error:  # a region, endpoint, proxy or CA bundle that cannot be used
-        raise errors.refused(hop, type(error).__name__, str(error), secrets=secrets) from error
+        raise errors.unreachable(hop, str(error), secrets=secrets, transient=False) from error
 
 
 @contextmanager

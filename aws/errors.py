@@ -19,6 +19,7 @@ LONGEST_MESSAGE = 600  # characters: what fits a status and a terminal
 _THROTTLED = r"Throttl.*|TooManyRequests.*|RequestLimitExceeded|RequestThrottled.*|SlowDown|429"
 _BROKEN = r"Internal.*|ServiceUnavailable.*|ServerException|RequestTimeout.*|408|5\d\d"
 _JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
+_USER_INFO = re.compile(r"//[^/@\s]+@")  # of a proxy's URL
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,18 @@ def refused(hop: HopName, aws_code: str, message: str, *, secrets: Collection[st
     return AwsFailure(hop, rule.code, words, transient=rule.transient, eventual=rule.eventual)
 
 
-def unreachable(hop: HopName, words: str, *, secrets: Collection[str] = ()) -> AwsFailure:
-    """The failure for no answer at all: DNS, connection, proxy, TLS, time."""
-    return AwsFailure(hop, _UNREACHABLE[hop], without_secrets(words, secrets), transient=True)
+def unreachable(
+    hop: HopName, words: str, *, secrets: Collection[str] = (), transient: bool = True
+) -> AwsFailure:
+    """The failure for no answer at all: DNS, connection, proxy, TLS, time; or settings that allow no call."""
+    return AwsFailure(hop, _UNREACHABLE[hop], without_secrets(words, secrets), transient=transient)
 
 
 def without_secrets(text: str, secrets: Collection[str] = ()) -> str:
-    """`text` on one line, cut to a readable length, without `secrets` and without anything like a web token."""
+    """`text` on one line, cut to a readable length, without `secrets`, web tokens and the user of a URL."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    line = " ".join(_JSON_WEB_TOKEN.sub("***", text).split())
+    text = _USER_INFO.sub("//***@", _JSON_WEB_TOKEN.sub("***", text))
+    line = " ".join(text.split())
     return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"

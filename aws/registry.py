@@ -49,10 +49,14 @@ def check(*, host: str, credential: RegistryCredential, image: str | None, endpo
         "User-Agent": "pullpass",
     }
     secrets = (credential.password, headers["Authorization"].removeprefix("Basic "))
+    methods = ("GET",) if image is None else ("HEAD", "GET")
     try:
-        status, words = _ask(url, headers, endpoints, methods=("GET",) if image is None else ("HEAD", "GET"))
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        status, words = _ask(url, headers, endpoints, methods=methods)
+    except urllib3.exceptions.HTTPError as error:
         raise errors.unreachable(HopName.REGISTRY, f"{host}: {error}", secrets=secrets) from error
+    except ValueError as error:  # a proxy or CA bundle that cannot be used
+        words = f"{host}: {error}"
+        raise errors.unreachable(HopName.REGISTRY, words, secrets=secrets, transient=False) from error
     if status == _OK:
         return
     # Only a manifest can be missing; a registry without /v2/ is none.

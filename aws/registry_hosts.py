@@ -114,7 +114,7 @@ def host_of(account: str, region: str) -> str:
 
 
 def suffix_of(region: str) -> str:
-    """The domain of AWS's names in a region: `amazonaws.com`, `amazonaws.com.cn`, …"""
+    """The domain of AWS's names in a region, for example `amazonaws.com.cn`."""
     return _SUFFIX_OF_PARTITION[partition_of(region)]
 
 
