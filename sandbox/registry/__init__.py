@@ -1,0 +1,1 @@
+"""A container registry on loopback that takes only the passwords of the sandbox's ECR."""
