@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -201,6 +202,28 @@ class RealCluster:
             f"--service-account-private-key-file={directory / 'service-account.key'}",
             f"--root-ca-file={directory / 'ca.crt'}",
         ]
+
+
+@dataclass(frozen=True)
+class ClusterUnderTest:
+    """An API server of either flavour, `sandbox` or `real`, its admin and its issuer.
+
+    `restart` ends every watch and forgets the changes that a watch might resume behind; objects and keys stay.
+    """
+
+    flavour: str
+    admin: Access
+    issuer: str
+    restart: Callable[[], None]
+
+    def access(self, token: str) -> Access:
+        """The same server for whoever holds `token`."""
+        return Access(
+            self.admin.server,
+            certificate_authority=self.admin.certificate_authority,
+            token=token,
+            allow_loopback=True,
+        )
 
 
 def kubeconfig(name: str, access: Access) -> str:
