@@ -1,0 +1,167 @@
+"""One namespace's share: the secret there, and the references to it; or both given back.
+
+Level based: reads the informers, writes what differs, and nothing when nothing does. Called by
+`agent.secrets.loop` for the key of a namespace, by one worker at a time for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agent.secrets import pull_secret, service_accounts
+from agent.secrets.informer import Informer
+from agent.secrets.pull_secret import SecretView
+from agent.secrets.selection import selects_account
+from agent.secrets.service_accounts import Account
+from aws.credentials import RegistryCredential
+from aws.registry_hosts import RegistryHost
+from kube.client import Client
+from kube.errors import Conflict, Forbidden, Invalid, NotFound
+from kube.objects import SECRET, SERVICE_ACCOUNT, Object
+from reconcile.outcome import Retryable
+from schemas.agent_documents import SECRET_NAME, AgentConfiguration
+
+_ATTEMPTS = 3
+
+
+class NotFilled(Exception):
+    """A namespace does not have what it should, and somebody there has to change something.
+
+    `code` is an issue code. `retry`: it may change without an event that we see.
+    """
+
+    def __init__(self, code: str, message: str, *, retry: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry = retry
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What there is to give: credentials by region, the good ones, and the one role they are for (else "")."""
+
+    registries: tuple[RegistryHost, ...]
+    credentials: Mapping[str, RegistryCredential]
+    role_arn: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every registry has a credential."""
+        return bool(self.registries) and all(
+            registry.region in self.credentials for registry in self.registries
+        )
+
+
+class Filling:
+    """Writes in namespaces."""
+
+    def __init__(self, client: Client, secrets: Informer[SecretView], accounts: Informer[Account]) -> None:
+        self._client = client
+        self._secrets = secrets
+        self._accounts = accounts
+
+    def fill(self, namespace: str, configuration: AgentConfiguration, offer: Offer) -> bool:
+        """Brings `namespace` to what it should be; whether it has a good secret now, for every registry.
+
+        Raises:
+            NotFilled: what the user has to change.
+            kube.errors.KubeError: the cluster's API failed.
+        """
+        found = self._secrets.get(namespace, SECRET_NAME)
+        if found is not None and not pull_secret.is_ours(found, configuration.cluster_uid):
+            message = pull_secret.why_not_ours(found, configuration.cluster_uid)
+            raise NotFilled("SecretNotOurs", message, retry=False)
+        if offer.credentials:
+            self._write_secret(namespace, configuration, offer, found)
+        elif found is None:
+            # A reference to a secret that is not there would only make the kubelet complain.
+            return False
+        for name, account in self._accounts.in_namespace(namespace).items():
+            wanted = selects_account(configuration.pull_secret, name)
+            self._patch_account(
+                account,
+                service_accounts.patch_to_add if wanted else service_accounts.patch_to_take_back,
+            )
+        return offer.complete
+
+    def give_back(self, namespace: str, cluster_uid: str) -> None:
+        """Takes our references out of `namespace`, then our secret. What is not ours stays.
+
+        Raises:
+            NotFilled: the cluster refuses it.
+            kube.errors.KubeError: the cluster's API failed.
+        """
+        for account in self._accounts.in_namespace(namespace).values():
+            self._patch_account(account, service_accounts.patch_to_take_back)
+        found = self._secrets.get(namespace, SECRET_NAME)
+        if found is not None and pull_secret.is_ours(found, cluster_uid):
+            with _refusals_named(f"secret {SECRET_NAME} in namespace {namespace} cannot be deleted"):
+                self._client.delete(SECRET, SECRET_NAME, namespace=namespace, uid=found.uid)
+
+    def holds_ours(self, cluster_uid: str) -> frozenset[str]:
+        """The namespaces in which something of ours is left."""
+        secrets = {
+            namespace
+            for namespace, _, found in self._secrets.everywhere()
+            if pull_secret.is_ours(found, cluster_uid)
+        }
+        accounts = {namespace for namespace, _, account in self._accounts.everywhere() if account.marked}
+        return frozenset(secrets | accounts)
+
+    def _write_secret(
+        self, namespace: str, configuration: AgentConfiguration, offer: Offer, found: SecretView | None
+    ) -> None:
+        wanted = pull_secret.desired(
+            namespace=namespace,
+            cluster_uid=configuration.cluster_uid,
+            registries=offer.registries,
+            credentials=offer.credentials,
+            role_arn=offer.role_arn,
+        )
+        if found is not None and not pull_secret.differs(found, wanted):
+            return
+        if found is not None:
+            # The lock: one that took its place meanwhile, and may not be ours, makes a conflict.
+            wanted["metadata"]["resourceVersion"] = found.resource_version
+        with (
+            _refusals_named(f"secret {SECRET_NAME} in namespace {namespace} cannot be written"),
+            self._secrets.writing(namespace, SECRET_NAME) as written,
+        ):
+            # Without force where there was none: one that somebody made meanwhile makes a conflict.
+            written(self._client.apply(wanted, force=found is not None))
+
+    def _patch_account(self, account: Account, patch_for: Callable[[Account], Object | None]) -> None:
+        namespace, name = account.namespace, account.name
+        with (
+            _refusals_named(f"service account {name} in namespace {namespace} cannot be changed"),
+            self._accounts.writing(namespace, name) as written,
+        ):
+            for _ in range(_ATTEMPTS):
+                patch = patch_for(account)
+                if patch is None:
+                    return
+                try:
+                    written(self._client.merge_patch(SERVICE_ACCOUNT, name, patch, namespace=namespace))
+                except Conflict:
+                    account = service_accounts.read(
+                        self._client.get(SERVICE_ACCOUNT, name, namespace=namespace)
+                    )
+                except NotFound:
+                    return
+                else:
+                    return
+        raise Retryable(f"service account {name} in namespace {namespace} keeps changing")
+
+
+@contextmanager
+def _refusals_named(what: str) -> Iterator[None]:
+    """Turns the cluster's no into one that the user hears of, and a lost race into another try."""
+    try:
+        yield
+    except (Forbidden, Invalid) as error:
+        raise NotFilled("NamespaceWriteRefused", f"{what}: {error.message}", retry=True) from error
+    except (Conflict, NotFound) as error:
+        raise Retryable(f"{what}: it changed meanwhile") from error
