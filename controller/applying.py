@@ -1,0 +1,159 @@
+"""Looking at what is ours in a cluster, applying what differs, pruning what is no longer wanted.
+
+A look is one metadata-only list per kind we own. What was applied is remembered by the text of the desired object and
+the resource version that came of it: as long as both stand, nothing is sent. Called by `controller.cluster`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from controller.ownership import CLUSTER_LABEL
+from controller.rights import AGENT_SECRETS_ROLE
+from kube.client import Client
+from kube.errors import Conflict
+from kube.objects import (
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    KINDS,
+    ROLE,
+    ROLE_BINDING,
+    SERVICE_ACCOUNT,
+    Object,
+    ObjectKey,
+    in_apply_order,
+    key_of,
+)
+from schemas.agent_documents import NAMESPACE_NAME
+
+LOOKED_AT = (CONFIG_MAP, SERVICE_ACCOUNT, DEPLOYMENT, ROLE, ROLE_BINDING)
+ADD_ON_LABEL = "pullpass.dev/add-on"
+
+_PRUNE_ORDER = {(kind.api_version, kind.kind): -position for position, kind in enumerate(KINDS)}
+_KIND = {(kind.api_version, kind.kind): kind for kind in KINDS}
+
+Seen = Mapping[ObjectKey, Object]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Objects in the order in which to apply them, each with its canonical text."""
+
+    objects: Mapping[ObjectKey, Object]
+    texts: Mapping[ObjectKey, str]
+
+    @classmethod
+    def of(cls, objects: Iterable[Object]) -> Desired:
+        """Of what the add-ons want."""
+        by_key = {key_of(obj): obj for obj in in_apply_order(list(objects))}
+        return cls(by_key, {key: json.dumps(obj, sort_keys=True) for key, obj in by_key.items()})
+
+
+@dataclass
+class Remembered:
+    """What this process applied to one cluster: the desired text and the resource version that came of it."""
+
+    texts: dict[ObjectKey, str] = field(default_factory=dict)
+    versions: dict[ObjectKey, str] = field(default_factory=dict)
+
+    def holds(self, key: ObjectKey, text: str, seen: Seen) -> bool:
+        """Whether the object is as we left it."""
+        return key in seen and self.texts.get(key) == text and self.versions.get(key) == version_of(seen[key])
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What one pass changed: `changed` for the first time or on purpose, `repaired` what somebody else had changed.
+
+    `objects` holds the server's whole answers.
+    """
+
+    changed: tuple[ObjectKey, ...]
+    repaired: tuple[ObjectKey, ...]
+    objects: Mapping[ObjectKey, Object]
+
+
+def version_of(obj: Object) -> str:
+    """The resource version."""
+    return str(obj["metadata"]["resourceVersion"])
+
+
+def add_on_of(obj: Object) -> str:
+    """The key of the add-on that an object of ours belongs to; "" for none."""
+    return str((obj["metadata"].get("labels") or {}).get(ADD_ON_LABEL, ""))
+
+
+def look(client: Client, uid: str) -> Seen:
+    """Metadata of everything in the cluster that carries our labels with this uid."""
+    selector = f"{CLUSTER_LABEL}={uid}"
+    found: dict[ObjectKey, Object] = {}
+    for kind in LOOKED_AT:
+        listed = client.list(kind, namespace=NAMESPACE_NAME, label_selector=selector, metadata_only=True)
+        found |= {key_of(obj): obj for obj in listed.items}
+    # By name: the hub's rights to bindings end at this one.
+    listed = client.list(
+        CLUSTER_ROLE_BINDING, field_selector=f"metadata.name={AGENT_SECRETS_ROLE}", metadata_only=True
+    )
+    found |= {key_of(obj): obj for obj in listed.items if _is_ours(obj, uid)}
+    return found
+
+
+def apply(client: Client, desired: Desired, seen: Seen, remembered: Remembered) -> Applied:
+    """Applies what is not as we left it.
+
+    Raises:
+        kube.errors.KubeError: at the first object that is refused; those before it stay applied.
+    """
+    changed, repaired, objects = [], [], {}
+    for key, obj in desired.objects.items():
+        text = desired.texts[key]
+        if remembered.holds(key, text, seen):
+            continue
+        result = client.apply(obj)
+        objects[key] = result
+        if key not in seen or _was_changed(seen[key], result):
+            (repaired if remembered.texts.get(key) == text else changed).append(key)
+        remembered.texts[key] = text
+        remembered.versions[key] = version_of(result)
+    return Applied(tuple(changed), tuple(repaired), objects)
+
+
+def prune(
+    client: Client,
+    uid: str,
+    seen: Seen,
+    *,
+    keep: Collection[ObjectKey],
+    last: Collection[ObjectKey],
+    remembered: Remembered,
+) -> tuple[ObjectKey, ...]:
+    """Deletes what is ours and not in `keep`: backwards through the apply order, `last` behind everything else."""
+    gone = sorted(
+        (key for key, obj in seen.items() if key not in keep and _is_ours(obj, uid)),
+        key=lambda key: (key in last, _PRUNE_ORDER[key.api_version, key.kind], key),
+    )
+    for key in gone:
+        metadata = seen[key]["metadata"]
+        kind = _KIND[key.api_version, key.kind]
+        try:
+            client.delete(kind, key.name, namespace=key.namespace or None, uid=metadata.get("uid"))
+        except Conflict:
+            continue  # another object has that name by now: the next look judges it
+        remembered.texts.pop(key, None)
+        remembered.versions.pop(key, None)
+    return tuple(gone)
+
+
+def _is_ours(obj: Object, uid: str) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(CLUSTER_LABEL) == uid
+
+
+def _was_changed(before: Object, after: Object) -> bool:
+    """Whether the apply changed anything; a status that moved meanwhile is no change of ours."""
+    generations = before["metadata"].get("generation"), after["metadata"].get("generation")
+    if None not in generations:
+        return generations[0] != generations[1]
+    return version_of(before) != version_of(after)

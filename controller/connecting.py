@@ -1,0 +1,62 @@
+"""From a stored connection to a client, and the first questions a cluster is asked.
+
+Called by `controller.cluster`, which keeps one client per cluster until the connection changes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from controller.outcomes import Obstacle
+from controller.rights import AGENT_SECRETS_POLICY, AGENT_SECRETS_ROLE
+from kube.client import Access, Client
+from kube.errors import NotFound
+from kube.objects import ADMISSION_POLICY, ADMISSION_POLICY_BINDING, CLUSTER_ROLE
+from schemas.connection import Connection
+
+OLDEST = (1, 30)  # the first with ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1)
+
+_INSTALLED = (
+    (CLUSTER_ROLE, AGENT_SECRETS_ROLE),
+    (ADMISSION_POLICY, AGENT_SECRETS_POLICY),
+    (ADMISSION_POLICY_BINDING, AGENT_SECRETS_POLICY),
+)
+
+
+def access_of(connection: Connection, *, allow_loopback: bool) -> Access:
+    """How `kube` dials what `schemas` read."""
+    return Access(
+        server=connection.server,
+        certificate_authority=connection.certificate_authority,
+        token=connection.token,
+        client_certificate=connection.client_certificate,
+        client_key=connection.client_key,
+        tls_server_name=connection.tls_server_name,
+        proxy=connection.proxy,
+        timeout_seconds=connection.timeout_seconds,
+        allow_loopback=allow_loopback,
+    )
+
+
+def check_version(client: Client) -> None:
+    """Raises `Obstacle` for a Kubernetes that lacks what keeps the agent within its bounds."""
+    answer = client.read_path("/version")
+    numbers = tuple(
+        int(found.group()) if (found := re.match(r"\d+", str(answer.get(part) or ""))) else 0
+        for part in ("major", "minor")
+    )
+    if numbers < OLDEST:
+        raise Obstacle(
+            "KubernetesTooOld",
+            f"the API server is {answer.get('gitVersion') or 'of an unknown version'},"
+            f" Pullpass needs {OLDEST[0]}.{OLDEST[1]} or newer",
+        )
+
+
+def check_rights(client: Client) -> None:
+    """Raises `Obstacle` when something that `pullpass connect` installed is gone and binding would not show it."""
+    for kind, name in _INSTALLED:
+        try:
+            client.get(kind, name)
+        except NotFound:
+            raise Obstacle("RightsMissing", f"{kind.kind} {name} is gone") from None

@@ -1,0 +1,97 @@
+"""The one exit of failures: what went wrong in the world becomes an issue and a word to the queue.
+
+::
+
+    no answer, 429, 5xx, a proxy's or another server's answer   ClusterUnreachable    retried, backing off
+    401                                                         CredentialRefused     waits for `pullpass reconnect`
+    403 by RBAC, our namespace gone                             RightsMissing         waits for `pullpass connect`
+    403 by admission, 400, 422                                  ApplyRefused          waits for the cluster's admin
+    409, 410, the database                                      -                     retried
+    the shard went to another process                           -                     not ours any more
+
+What waits for a person is looked at again with every periodic look. Called by `controller.cluster` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fleet.errors import DatabaseUnavailable, SealBroken
+from kube import errors
+from reconcile.outcome import ReconcileError, Retryable, Terminal
+
+# How the API server words a refusal by RBAC; every other 403 is an admission rule's.
+_BY_RBAC = re.compile(
+    r"cannot \S+ (?:resource|path) |attempting to grant RBAC permissions|unknown to the server"
+)
+_ENDING = "because it is being terminated"
+_BAD_REQUEST = 400
+
+
+class Obstacle(Exception):  # noqa: N818 - a finding, raised to end the run
+    """Something that a reconcile found in its way; `code` is that of the issue."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`code` is the issue's ("" where a person need not know), `message` the world's own words."""
+
+    code: str
+    message: str
+    error: ReconcileError
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether trying again is of no use."""
+        return isinstance(self.error, Terminal)
+
+
+def judge(error: Exception) -> Failure | None:
+    """The failure that `error` is; None: a bug of ours, which must stay visible."""
+    match error:
+        case Obstacle():
+            return _terminal(error.code, error.message)
+        case SealBroken():
+            return _terminal("ConnectionMissing", "the stored connection does not open with the hub's key")
+        case DatabaseUnavailable():
+            return Failure("", str(error), Retryable(str(error)))
+        case errors.KubeError():
+            return _of_cluster(error)
+    return None
+
+
+def _of_cluster(error: errors.KubeError) -> Failure:
+    message = error.message if isinstance(error, errors.ApiError) else str(error)
+    match error:
+        case errors.Unauthorized():
+            return _terminal("CredentialRefused", message)
+        case errors.Forbidden() if _ENDING in message:
+            return _retryable("", message)
+        case errors.Forbidden():
+            return _terminal("RightsMissing" if _BY_RBAC.search(message) else "ApplyRefused", message)
+        case errors.NotFound():
+            return _terminal("RightsMissing", message)
+        case errors.Invalid():
+            return _terminal("ApplyRefused", message)
+        case errors.Conflict() | errors.Expired():
+            return _retryable("", message)
+        case errors.ApiError(status=status) if status == _BAD_REQUEST:
+            return _terminal("ApplyRefused", message)
+        case errors.ApiError(retry_after=retry_after):
+            return _retryable("ClusterUnreachable", str(error), retry_after)
+    return _retryable("ClusterUnreachable", message)
+
+
+def _terminal(code: str, message: str) -> Failure:
+    return Failure(code, message, Terminal(f"{code}: {message}"))
+
+
+def _retryable(code: str, message: str, retry_after: float | None = None) -> Failure:
+    words = f"{code}: {message}" if code else message
+    return Failure(code, message, Retryable(words, retry_after=retry_after))

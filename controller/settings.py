@@ -1,0 +1,22 @@
+"""Every setting of the controller; `cli` fills it from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """Every setting of the controller; times in seconds.
+
+    `public_url`: where AWS reaches this hub, for published issuers. `agent_image`: what runs in the clusters.
+    `workers` and `failing_workers`: threads for healthy clusters and for those whose last run failed.
+    `look_seconds`: the mean time between two looks at a cluster that nobody changed.
+    """
+
+    agent_image: str
+    public_url: str | None = None
+    allow_loopback: bool = False
+    workers: int = 16
+    failing_workers: int = 4
+    look_seconds: float = 300.0
