@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
+from werkzeug.routing import BaseConverter
 
 from addon_api import (
     authentication,
@@ -44,6 +45,12 @@ _HEADERS = {
 }
 
 
+class Segment(BaseConverter):
+    """One part of a path that names something: never what begins with `-`, which is the wire contract's for verbs."""
+
+    regex = "[^/-][^/]*"
+
+
 class Api(Flask):
     """Flask, with paths read leniently: several slashes are one, and one at the end is none.
 
@@ -72,6 +79,7 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
     )
     app = Api("addon_api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.converters["default"] = Segment
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     metrics = Metrics(database, now)
@@ -94,9 +102,9 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
 
     @app.before_request
     def begin() -> None:
-        g.started = now()
         sent = request.headers.get("X-Request-Id", "")
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.started = now()
         authentication.check()
         if (request.content_length or 0) > settings.max_body_bytes:
             raise problems.ContentTooLarge(f"the body is larger than {settings.max_body_bytes} bytes")

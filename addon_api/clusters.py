@@ -86,8 +86,9 @@ def delete(org: str, name: str) -> Response:
     """Starts the removal, or (`?force=true`) forgets the cluster and says what remains."""
     here = context()
     key = ClusterKey(org, name)
+    found = clusters.read(here.database, key)
+    _match(found, _expectation({}))
     if request.args.get("force") == "true":
-        found = clusters.read(here.database, key)
         issuer = issuers.of_cluster(here.database, found.uid)
         forgotten = clusters.force_remove(here.database, principal(), key, now=here.now())
         return answers.of_json(
@@ -156,6 +157,16 @@ def _expectation(body: Mapping[str, Any]) -> Expectation | None:
     if mistakes:
         raise Invalid.because_of(mistakes)
     return None if version is None and uid is None else Expectation(version=version, uid=uid)
+
+
+def _match(found: Cluster, expect: Expectation | None) -> None:
+    """Refuses a DELETE whose `If-Match` names another version; a write between this and the removal goes unseen."""
+    if (
+        expect is not None
+        and expect.uid is not None
+        and (expect.uid, expect.version) != (found.uid, found.version)
+    ):
+        raise PreconditionFailed(f"cluster {found.key} changed meanwhile: version {found.version} is stored")
 
 
 def _shown(here: Context, org: str, found: Sequence[Cluster]) -> list[dict[str, Any]]:

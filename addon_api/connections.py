@@ -6,18 +6,27 @@ from flask import Response
 
 from addon_api import answers, bodies
 from addon_api.routing import Route, context, principal
-from fleet import connections
+from fleet import clusters, connections
+from fleet.database import Database
+from fleet.errors import SealBroken
 from fleet.records import ClusterKey, Role
 from schemas import connection
+from schemas.connection import Connection
 from schemas.times import format_time
 
 
 def put(org: str, name: str) -> Response:
-    """Stores the connection whole; whoever changes the server must know a credential for it."""
+    """Stores the connection; what the body leaves out stays, but another server or CA needs a new credential."""
     here = context()
     now = here.now()
-    parsed = connection.parse(bodies.read(), now=now, allow_loopback=here.settings.allow_loopback)
-    connections.put(here.database, principal(), ClusterKey(org, name), parsed, now=now)
+    key = ClusterKey(org, name)
+    body = bodies.read()
+    stored = _stored(here.database, clusters.read(here.database, key).uid)
+    if stored is None:
+        parsed = connection.parse(body, now=now, allow_loopback=here.settings.allow_loopback)
+    else:
+        parsed = connection.update(stored, body, now=now, allow_loopback=here.settings.allow_loopback)
+    connections.put(here.database, principal(), key, parsed, now=now)
     return answers.of_json(
         {
             "kind": "connection",
@@ -26,6 +35,14 @@ def put(org: str, name: str) -> Response:
             "renewable": parsed.renewable,
         }
     )
+
+
+def _stored(database: Database, uid: str) -> Connection | None:
+    """The stored connection; one that no key opens any more counts as none, so that a new one mends it."""
+    try:
+        return connections.read(database, uid)
+    except SealBroken:
+        return None
 
 
 ROUTES = (

@@ -5,7 +5,7 @@ Pasting a policy replaces the role's document, so it covers every cluster of the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class Policies:
     """The policies of the clusters of one answer: one read of the state for all of them, one document per role."""
 
     sharers: Mapping[str, tuple[RoleSharer, ...]]
-    _made: dict[str, Policy | None] = field(default_factory=dict)
+    _made: dict[str, Policy] = field(default_factory=dict)
 
     @classmethod
     def of(cls, database: Database, org: str, shown: Collection[Cluster]) -> Policies:
@@ -46,18 +46,20 @@ class Policies:
         Without a `roleArn` it is the template for the role to be created, with `${AWS_ACCOUNT_ID}` in the place
         of its account.
         """
-        if enabled_add_on(cluster, "awsECR") is None or issuer_of(cluster) is None:
+        issuer = issuer_of(cluster)
+        if enabled_add_on(cluster, "awsECR") is None or issuer is None:
             return None
         role = role_arn_of(cluster)
         if role is None:
             return self.statement(cluster)
+        sharers = [sharer for sharer in self.sharers.get(role, ()) if sharer.issuer.startswith("https://")]
+        if all(sharer.cluster != cluster.key.name for sharer in sharers):
+            # Being removed: the policy that the others need. No sharer yet: the state is a moment behind.
+            if cluster.removal is None:
+                sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster)))
+            return _policy(role, sharers) if sharers else None
         if role not in self._made:
-            workloads = [
-                TrustedWorkload(sharer.issuer, sharer.audience, (AGENT_SUBJECT,))
-                for sharer in self.sharers.get(role, ())
-                if sharer.issuer.startswith("https://")
-            ]
-            self._made[role] = trust_policy(role, workloads) if workloads else None
+            self._made[role] = _policy(role, sharers)
         return self._made[role]
 
     def statement(self, cluster: Cluster) -> Policy | None:
@@ -67,6 +69,11 @@ class Policies:
             return None
         workload = TrustedWorkload(issuer, audience_of(cluster), (AGENT_SUBJECT,))
         return trust_policy(role_arn_of(cluster), [workload])
+
+
+def _policy(role: str, sharers: Sequence[RoleSharer]) -> Policy:
+    workloads = [TrustedWorkload(sharer.issuer, sharer.audience, (AGENT_SUBJECT,)) for sharer in sharers]
+    return trust_policy(role, workloads)
 
 
 def of_workloads(cluster: Cluster) -> Policy | None:

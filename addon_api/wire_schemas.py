@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from marshmallow import Schema
+
+from schemas.connection import ConnectionSchema
+from schemas.manifest import ManifestSchema
 from schemas.status import Json, State
 
 _TEXT: Json = {"type": "string"}
@@ -58,19 +62,8 @@ _ADD_ON = _object(
     description="An add-on's state, and members of its own.",
 )
 
-SCHEMAS: Mapping[str, Json] = {
-    "Manifest": _object(
-        {
-            "kind": {"const": "mk8s"},
-            "name": _TEXT,
-            "description": _TEXT,
-            "tags": {"type": "object"},
-            "spec": {"type": "object"},
-            "settings": {"type": "object"},
-        },
-        required=False,
-        description="See the manifest reference. `settings` absent keeps the stored ones, `{}` resets them.",
-    ),
+SCHEMAS: Mapping[str, Json | type[Schema]] = {
+    "Manifest": ManifestSchema,
     "Patch": {
         "type": "object",
         "description": "Any part of a manifest, merged in depth. null deletes; `$replace/spec`, `$replace/tags` and"
@@ -150,22 +143,7 @@ SCHEMAS: Mapping[str, Json] = {
         },
         description="It is gone; `remains` is what it leaves behind.",
     ),
-    "Connection": {
-        "description": "A kubeconfig, or a server and its credential.",
-        "type": "object",
-        "properties": {
-            "kubeconfig": {
-                **_TEXT,
-                "description": "YAML; `exec`, `auth-provider` and file paths are refused.",
-            },
-            "server": _TEXT,
-            "certificateAuthority": {**_TEXT, "description": "PEM"},
-            "token": _TEXT,
-            "expiresAt": _TIME,
-            "settings": {"type": "object"},
-        },
-        "oneOf": [{"required": ["kubeconfig"]}, {"required": ["server", "token"]}],
-    },
+    "Connection": ConnectionSchema,
     "ConnectionStored": _object(
         {
             "kind": {"const": "connection"},
