@@ -26,12 +26,20 @@ TOKEN_SECONDS = 30 * 24 * 3600
 
 @click.command()
 @click.argument("name")
-@click.option("--context", help="The kubeconfig context of an admin of the cluster; default: the current one.")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: as kubectl.")
+@click.option(
+    "--context", help="The kubeconfig context of an admin of the cluster; default: the current one."
+)
+@click.option(
+    "--kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: as kubectl."
+)
 @click.option("--org", envvar="PULLPASS_ORG", required=True, help="Organisation (PULLPASS_ORG).")
-@click.option("--endpoint", envvar="PULLPASS_ENDPOINT", required=True, help="The hub's address (PULLPASS_ENDPOINT).")
+@click.option(
+    "--endpoint", envvar="PULLPASS_ENDPOINT", required=True, help="The hub's address (PULLPASS_ENDPOINT)."
+)
 @click.option("--token", envvar="PULLPASS_TOKEN", help="An admin's token; better in PULLPASS_TOKEN.")
-@click.option("--server", help="The API server's address as the hub reaches it, where it differs from the context's.")
+@click.option(
+    "--server", help="The API server's address as the hub reaches it, where it differs from the context's."
+)
 @click.option(
     "--settings",
     "settings_file",
@@ -40,7 +48,7 @@ TOKEN_SECONDS = 30 * 24 * 3600
 )
 @click.option("--print", "print_only", is_flag=True, help="Print what would be installed as YAML and stop.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before installing.")
-def connect(
+def connect(  # noqa: PLR0917 - click passes options by name
     name: str,
     context: str | None,
     kubeconfig: Path | None,
@@ -63,10 +71,11 @@ def connect(
     hub.request("GET", path)  # first: a cluster that the hub does not know must not be touched
     connection_settings = _settings(settings_file)
     try:
-        access = access_from_kubeconfig(kubeconfig, context)
+        access = access_from_kubeconfig(str(kubeconfig) if kubeconfig else None, context)
         if not yes and sys.stdin.isatty():
             click.confirm(
-                f"Install namespace {NAMESPACE_NAME}, the hub's account and its roles into {access.server}?", abort=True
+                f"Install namespace {NAMESPACE_NAME}, the hub's account and its roles into {access.server}?",
+                abort=True,
             )
         client = Client(access)
         try:
@@ -89,7 +98,9 @@ def connect(
     if access.certificate_authority:
         body["certificateAuthority"] = access.certificate_authority
     hub.request("PUT", f"{path}/-connection", body)
-    click.echo(f"{org}/{name} is connected; the hub renews its token before {issued.expires_at:%Y-%m-%d %H:%M} UTC.")
+    click.echo(
+        f"{org}/{name} is connected; the hub renews its token before {issued.expires_at:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def install(client: Client) -> None:

@@ -26,6 +26,8 @@ def controller() -> None:
 
         start_http_server(configured.metrics_port, addr=configured.host)
     try:
-        Engine(database, wiring.controller_settings(configured), clock=SystemClock(), random=SystemRandom()).run(stop)
+        Engine(
+            database, wiring.controller_settings(configured), clock=SystemClock(), random=SystemRandom()
+        ).run(stop)
     finally:
         database.close()

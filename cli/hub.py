@@ -32,7 +32,10 @@ class Hub:
             response = self._pool.request(
                 method,
                 self._endpoint + path,
-                headers={**self._headers, **({"Content-Type": "application/json"} if body is not None else {})},
+                headers={
+                    **self._headers,
+                    **({"Content-Type": "application/json"} if body is not None else {}),
+                },
                 body=None if body is None else json.dumps(body).encode(),
                 redirect=False,
             )
@@ -41,7 +44,9 @@ class Hub:
         try:
             answer = json.loads(response.data) if response.data else {}
         except ValueError:
-            raise HubError(f"{self._endpoint} answered {response.status} with no JSON: is it a Pullpass hub?") from None
+            raise HubError(
+                f"{self._endpoint} answered {response.status} with no JSON: is it a Pullpass hub?"
+            ) from None
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's success
             raise HubError(_message(answer, response.status))
         return dict(answer)

@@ -27,13 +27,18 @@ def export(directory: Path) -> None:
     """
     configured = settings.read()
     if configured.public_url is None:
-        raise click.UsageError("set PULLPASS_PUBLIC_URL to the https:// address that DIRECTORY will be served under")
+        raise click.UsageError(
+            "set PULLPASS_PUBLIC_URL to the https:// address that DIRECTORY will be served under"
+        )
     database = wiring.open_database(configured)
     count = 0
     try:
         for issuer in issuers.every(database):
             base = directory / "oidc" / issuer.id
-            _replace(base / ".well-known" / "openid-configuration", discovery_document(configured.public_url, issuer))
+            _replace(
+                base / ".well-known" / "openid-configuration",
+                discovery_document(configured.public_url, issuer),
+            )
             _replace(base / "openid" / "v1" / "jwks", key_set(issuer))
             count += 1
     finally:

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from aws.trust_policy import TrustedWorkload, subject, trust_policy
 from cli import wiring
+from cli.connect import install
 from cli.settings import Settings
 from fleet import clusters, connections
 from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import ClusterKey, Principal, Role
-from kube.client import Access, Client
-from kube.kubeconfig import access_from_text
+from kube.client import Client
+from kube.kubeconfig import access_from_kubeconfig
 from sandbox.world import SandboxCluster, World
 from schemas import connection
 from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
@@ -140,6 +142,9 @@ def _prepare_aws(sandbox: World) -> None:
 def _register(
     sandbox: World, cluster: SandboxCluster, key: ClusterKey, configured: Settings, database: Database
 ) -> None:
+    path = configured.data_directory / "sandbox" / "kubeconfigs" / key.name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(cluster.kubeconfig())
     try:
         clusters.read(database, key)
     except NotFound:
@@ -163,15 +168,20 @@ def _register(
             },
         },
     }
-    connections.put(database, owner, key, connection.parse(body, now=now, allow_loopback=configured.allow_loopback), now=now)
+    connections.put(
+        database,
+        owner,
+        key,
+        connection.parse(body, now=now, allow_loopback=configured.allow_loopback),
+        now=now,
+    )
     if not cluster.down:
-        _install_rights(access_from_text(cluster.kubeconfig()))
+        _install_rights(path)
 
 
-def _install_rights(access: Access) -> None:
-    from cli.connect import install  # noqa: PLC0415 - a command's module
-
-    client = Client(access)
+def _install_rights(kubeconfig: Path) -> None:
+    """What `pullpass connect` would do."""
+    client = Client(access_from_kubeconfig(str(kubeconfig), None))
     try:
         install(client)
     finally:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc] - gunicorn is untyped
+class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """gunicorn around an app that is made after the fork, so that no connection is shared with the parent."""
 
     def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:

@@ -77,7 +77,9 @@ def read() -> Settings:
                 failing_workers=env.int("FAILING_WORKERS", 4, validate=validate.Range(1, 256)),
                 look_seconds=env.float("LOOK_SECONDS", 300.0, validate=validate.Range(1, 86400)),
                 metrics_port=env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535)),
-                log_level=env.str("LOG_LEVEL", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])),
+                log_level=env.str(
+                    "LOG_LEVEL", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])
+                ),
             )
     except EnvError as error:
         raise click.UsageError(str(error)) from None
@@ -87,5 +89,7 @@ def _public_url(text: str) -> str | None:
     if not text:
         return None
     if not text.startswith("https://"):
-        raise click.UsageError(f"PULLPASS_PUBLIC_URL must be an https:// address, because AWS reads it; it is {text!r}")
+        raise click.UsageError(
+            f"PULLPASS_PUBLIC_URL must be an https:// address, because AWS reads it; it is {text!r}"
+        )
     return text.rstrip("/")

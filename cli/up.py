@@ -51,23 +51,26 @@ def _run_with_sandbox(configured: Settings, database: Database, stop: threading.
     try:
         from cli import playground  # noqa: PLC0415 - the sandbox is not part of the image
     except ImportError as error:
-        raise click.ClickException("the sandbox comes with the source, not with the image: run `make run`") from error
+        raise click.ClickException(
+            "the sandbox comes with the source, not with the image: run `make run`"
+        ) from error
     with playground.world(configured, database):
         _run(configured, stop, hint=playground.commands_to_try(configured))
 
 
 def _run(configured: Settings, stop: threading.Event, *, hint: str) -> None:
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "cli", command], start_new_session=True)  # noqa: S603 - ourselves
+    parts = {
+        command: subprocess.Popen([sys.executable, "-m", "cli", command], start_new_session=True)  # noqa: S603 - ourselves
         for command in ("serve", "controller")
-    ]
+    }
+    processes = list(parts.values())
     try:
         _wait_until_served(configured, processes, stop)
         click.echo(f"\nPullpass is ready on {_url(configured)}\n\n{hint}\n\nCtrl-C ends it.")
         while not stop.wait(0.5):
-            for process in processes:
+            for command, process in parts.items():
                 if process.poll() is not None:
-                    raise click.ClickException(f"{process.args[-1]} ended with code {process.returncode}")  # type: ignore[index] - a list
+                    raise click.ClickException(f"pullpass {command} ended with code {process.returncode}")
     finally:
         for process in processes:
             process.terminate()

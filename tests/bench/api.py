@@ -31,6 +31,10 @@ from tests.support.processes import free_port
 TOKEN = "pp_bench_0123456789abcdefghijklmnopqrstuvwxyz"
 ROLE = "arn:aws:iam::123456789012:role/pullpass"
 CLUSTERS = 200
+READ = (
+    "SELECT uid, manifest, settings, version, created, last_modified, status"
+    " FROM clusters WHERE org = ? AND name = ?"
+)
 
 
 def manifest(name: str, release: int = 0) -> dict[str, Any]:
@@ -62,8 +66,8 @@ def run() -> None:
         with _server([sys.executable, "-m", "tests.bench.api", "bare"], environment) as port:
             bare = {name: measure(load) for name, load in _loads(port).items()}
     print(f"{'api':24}{'ours/s':>10}{'p99 ms':>10}{'bare/s':>10}{'p99 ms':>10}{'ratio':>8}")
-    for name in ours:
-        _print(name, ours[name], bare[name])
+    for name, measured in ours.items():
+        _print(name, measured, bare[name])
 
 
 def _print(name: str, ours: Measured, bare: Measured) -> None:
@@ -87,7 +91,7 @@ def _fill(port: int) -> None:
     pool = urllib3.PoolManager(retries=False)
     for number in range(CLUSTERS):
         body = manifest(f"cluster-{number:03}")
-        if number >= 4:  # noqa: PLR2004 - a role is shared by about four clusters: the quota of a trust policy
+        if number >= 4:
             del body["spec"]["addOns"]
         response = pool.request(
             "PUT",
@@ -95,7 +99,7 @@ def _fill(port: int) -> None:
             headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
             body=json.dumps(body).encode(),
         )
-        if response.status != 201:  # noqa: PLR2004 - created
+        if response.status != 201:
             raise RuntimeError(response.data)
     pool.clear()
 
@@ -114,20 +118,23 @@ def _server(command: list[str], environment: dict[str, str]) -> Iterator[int]:
         process.wait()
 
 
-def _bare(database: str) -> Flask:
+def _bare(database: str) -> Flask:  # noqa: C901 - four routes and what they share
     """The baseline."""
     app = Flask(__name__)
     local = threading.local()
 
     def connection() -> sqlite3.Connection:
-        if not hasattr(local, "connection"):
-            local.connection = sqlite3.connect(database, isolation_level=None, timeout=10)
-        return local.connection  # type: ignore[no-any-return] - of a thread-local
+        opened: sqlite3.Connection | None = getattr(local, "connection", None)
+        if opened is None:
+            opened = local.connection = sqlite3.connect(database, isolation_level=None, timeout=10)
+        return opened
 
     def authenticated() -> bool:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         digest = hashlib.sha256(token.encode()).digest()
-        row = connection().execute("SELECT org, role, expires_at, revoked FROM tokens WHERE hash = ?", (digest,))
+        row = connection().execute(
+            "SELECT org, role, expires_at, revoked FROM tokens WHERE hash = ?", (digest,)
+        )
         return row.fetchone() is not None
 
     def answer(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -142,13 +149,12 @@ def _bare(database: str) -> Flask:
             "status": json.loads(status or "{}"),
         }
 
-    columns = "uid, manifest, settings, version, created, last_modified, status"
-
     def sharers(org: str) -> list[tuple[Any, ...]]:
         return (
             connection()
             .execute(
-                "SELECT name, role_arn, issuer_url, audience FROM clusters WHERE org = ? AND role_arn = ?", (org, ROLE)
+                "SELECT name, role_arn, issuer_url, audience FROM clusters WHERE org = ? AND role_arn = ?",
+                (org, ROLE),
             )
             .fetchall()
         )
@@ -161,7 +167,7 @@ def _bare(database: str) -> Flask:
     def read(org: str, name: str) -> Response:
         if not authenticated():
             return Response(status=401)
-        row = connection().execute(f"SELECT {columns} FROM clusters WHERE org = ? AND name = ?", (org, name)).fetchone()  # noqa: S608 - a constant
+        row = connection().execute(READ, (org, name)).fetchone()
         sharers(org)
         return Response(json.dumps(answer(row)), content_type="application/json")
 
@@ -170,7 +176,8 @@ def _bare(database: str) -> Flask:
         if not authenticated():
             return Response(status=401)
         rows = connection().execute(
-            f"SELECT {columns} FROM clusters WHERE org = ? ORDER BY name LIMIT ?",  # noqa: S608 - a constant
+            "SELECT uid, manifest, settings, version, created, last_modified, status"
+            " FROM clusters WHERE org = ? ORDER BY name LIMIT ?",
             (org, int(request.args["max"])),
         )
         items = [answer(row) for row in rows.fetchall()]
@@ -183,8 +190,7 @@ def _bare(database: str) -> Flask:
             return Response(status=401)
         sent, now, database = request.get_json(), datetime.now(UTC).isoformat(), connection()
         database.execute("BEGIN IMMEDIATE")
-        select = f"SELECT {columns} FROM clusters WHERE org = ? AND name = ?"  # noqa: S608 - a constant
-        row = database.execute(select, (org, name)).fetchone()
+        row = database.execute(READ, (org, name)).fetchone()
         database.execute(
             "UPDATE clusters SET manifest = ?, version = version + 1, last_modified = ? WHERE uid = ?",
             (json.dumps(sent), now, row[0]),
@@ -198,7 +204,7 @@ def _bare(database: str) -> Flask:
             (row[0], now, "Normal", "Updated", "{}"),
         )
         database.execute("COMMIT")
-        row = database.execute(select, (org, name)).fetchone()
+        row = database.execute(READ, (org, name)).fetchone()
         return Response(json.dumps(answer(row)), content_type="application/json")
 
     return app

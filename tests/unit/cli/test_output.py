@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
 
 from cli import output
 
-ROWS = [{"name": "demo", "expires": None}, {"name": "edge", "expires": "2026-12-01"}]
+ROWS: list[dict[str, Any]] = [{"name": "demo", "expires": None}, {"name": "edge", "expires": "2026-12-01"}]
 
 
 def test_off_a_terminal_rows_are_plain_columns(capsys: pytest.CaptureFixture[str]) -> None:
