@@ -62,19 +62,15 @@ class Database:
         self.engine: Engine = self._open_postgresql() if self.is_postgresql else self._open_sqlite()
 
     def _open_postgresql(self) -> Engine:
+        defaults = {"application_name": "pullpass", "connect_timeout": 5, "keepalives_idle": 30}
+        chosen = {name: value for name, value in defaults.items() if name not in self._url.query}
         engine = create_engine(
             self._url,
             hide_parameters=True,
             pool_size=10,
             max_overflow=30,
             pool_timeout=self._lock_timeout,
-            connect_args={
-                "autocommit": True,
-                "application_name": "pullpass",
-                "connect_timeout": 5,
-                "keepalives_idle": 30,
-            }
-            | dict(self._url.query),
+            connect_args=chosen | {"autocommit": True},
         )
         milliseconds = int(self._lock_timeout * 1000)
 
@@ -201,12 +197,9 @@ class Database:
 
 def insert_or_ignore(session: Session, table: Table, row: Mapping[str, Any]) -> bool:
     """Inserts `row` unless one with the same unique key is there; tells whether it did."""
-    statement = (
-        postgresql.insert(table).on_conflict_do_nothing()
-        if session.dialect.name == "postgresql"
-        else sqlite.insert(table).on_conflict_do_nothing()
-    )
-    return session.execute(statement, dict(row)).rowcount > 0
+    upsert = postgresql.insert if session.dialect.name == "postgresql" else sqlite.insert
+    statement = upsert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    return session.execute(statement, dict(row)).one_or_none() is not None
 
 
 def _driver_url(url: str) -> URL:
