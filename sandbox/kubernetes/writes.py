@@ -1,0 +1,516 @@
+"""Every change of an object: create, update, patch, apply, delete, with admission as a real API server has it built in.
+
+Each runs under the store's lock from read to write. Called by `api` (for clients) and by `workloads` (for the
+controllers a cluster has); who may do what was asked before, save for what only the object itself tells:
+a create by apply, and the escalation checks of RBAC.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.kubernetes import defaults, field_ownership, rbac, validation
+from sandbox.kubernetes import field_ownership as ownership
+from sandbox.kubernetes.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    KINDS,
+    NAMESPACE,
+    POD,
+    RBAC_GROUP,
+    ROLE,
+    ROLE_BINDING,
+    SERVICE_ACCOUNT,
+    Kind,
+    Target,
+)
+from sandbox.kubernetes.patches import PatchRefused, json_patched, merge_patched
+from sandbox.kubernetes.statuses import (
+    StatusError,
+    already_exists,
+    bad_request,
+    cause,
+    conflict,
+    forbidden,
+    invalid,
+    modified,
+    not_found,
+)
+from sandbox.kubernetes.store import Object, Store, Stored, timestamp
+from sandbox.kubernetes.types import WrongType, conformed, type_of
+
+_KEPT_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_UNDELETABLE = ("default", "kube-system", "kube-public")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who writes, and how. `may_create` is asked when an apply turns out to be a creation."""
+
+    user: rbac.User
+    manager: str
+    now: datetime
+    dry_run: bool = False
+    may_create: Callable[[], None] = lambda: None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of it; `unknown` are fields that the kind does not have, told as warnings."""
+
+    object: Object
+    created: bool = False
+    unknown: tuple[str, ...] = ()
+    stored: Stored | None = None
+
+
+class Writer:
+    """The write half of one cluster's API. `root_certificate` is what kube-root-ca.crt publishes."""
+
+    def __init__(self, store: Store, root_certificate: str) -> None:
+        self._store = store
+        self._root_certificate = root_certificate
+
+    def create(self, target: Target, body: Object, request: Request) -> Written:
+        """POST of a collection."""
+        kind = target.kind
+        new, unknown = self._decoded(target, body, request)
+        metadata = new["metadata"]
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
+        with self._store.lock:
+            if metadata.get("name") and self._store.get(kind, target.namespace, metadata["name"]) is not None:
+                raise already_exists(kind, metadata["name"])
+            for field in (*_KEPT_METADATA, "resourceVersion", "managedFields"):
+                metadata.pop(field, None)
+            if "status" in kind.subresources:
+                kept = new.pop("status", None)
+                if kind.kind == "Node" and kept:
+                    new["status"] = kept
+            manager = ownership.Manager(request.manager, "Update", kind.api_version)
+            defaults.fill(kind, new)
+            identity = {"metadata": {}}
+            managers = ownership.updated(
+                identity, new, type_of(kind), {}, manager, now=timestamp(request.now)
+            )
+            return self._created(target, new, managers, request, unknown)
+
+    def update(self, target: Target, body: Object, request: Request) -> Written:
+        """PUT of an object or its status."""
+        new, unknown = self._decoded(target, body, request)
+        with self._store.lock:
+            live = self._live(target)
+            return self._updated(target, live, new, request, unknown)
+
+    def patch(self, target: Target, patch: Any, request: Request, *, json_patch: bool) -> Written:
+        """PATCH by merge or JSON patch."""
+        kind = target.kind
+        with self._store.lock:
+            live = self._live(target)
+            try:
+                body = json_patched(live.object, patch) if json_patch else merge_patched(live.object, patch)
+            except PatchRefused as error:
+                raise StatusError(422, "Invalid", str(error), {}) from error
+            new, unknown = self._decoded(target, body, request)
+            if kind == NAMESPACE and target.subresource == "":
+                new["spec"] = live.object.get("spec", {})
+            return self._updated(target, live, new, request, unknown)
+
+    def apply(self, target: Target, config: Object, request: Request, *, force: bool) -> Written:
+        """PATCH by server-side apply."""
+        kind, of = target.kind, type_of(target.kind)
+        config = self._decoded_config(target, config)
+        with self._store.lock:
+            live = self._store.get(kind, target.namespace, target.name)
+            sent = config["metadata"].get("resourceVersion")
+            if sent and (live is None or sent != live.metadata["resourceVersion"]):
+                raise modified(kind, target.name) if live is not None else not_found(kind, target.name)
+            if live is None and target.subresource:
+                raise not_found(kind, target.name)
+            if live is None:
+                request.may_create()
+            manager = ownership.Manager(request.manager, "Apply", kind.api_version, target.subresource)
+            before = live.object if live is not None else {"metadata": {}}
+            managers = live.managers if live is not None else {}
+            now = timestamp(request.now)
+            try:
+                new, managers = ownership.applied(before, config, of, managers, manager, now=now, force=force)
+            except ownership.OwnershipConflict as refused:
+                raise _apply_conflict(refused) from refused
+            new = _with_head(kind, conformed(new, of))
+            if live is None:
+                new["metadata"] |= {"name": target.name}
+                if target.namespace:
+                    new["metadata"]["namespace"] = target.namespace
+                defaults.fill(kind, new)
+                return self._created(target, new, managers, request, [])
+            defaults.fill(kind, new)
+            return self._changed(target, live, new, managers, request, [])
+
+    def delete(self, target: Target, options: Object, request: Request) -> tuple[Object, bool]:
+        """DELETE: the last state of the object, and whether it is gone."""
+        kind = target.kind
+        with self._store.lock:
+            live = self._live(target)
+            self._check_preconditions(kind, live, options.get("preconditions") or {})
+            if kind == NAMESPACE and target.name in _UNDELETABLE:
+                raise forbidden(kind, target.name, "this namespace may not be deleted")
+            if request.dry_run:
+                return live.object, not live.metadata.get("finalizers")
+            if live.metadata.get("finalizers") or kind == NAMESPACE:
+                if "deletionTimestamp" not in live.metadata:
+                    live = self._marked(kind, live, request.now)
+                if kind == NAMESPACE:
+                    self._empty(target.name, request)
+                return live.object, False
+            self.remove(kind, live)
+            return live.object, True
+
+    def remove(self, kind: Kind, live: Stored) -> None:
+        """Takes an object out for good, and its namespace once that waited for it."""
+        with self._store.lock:
+            self._store.remove(kind, *live.key)
+            if kind.namespaced:
+                self._finish_namespace(live.key[0])
+
+    def _marked(self, kind: Kind, live: Stored, now: datetime) -> Stored:
+        metadata = live.metadata | {"deletionTimestamp": timestamp(now)}
+        new = live.object | {"metadata": metadata}
+        if kind == NAMESPACE:
+            new["status"] = {"phase": "Terminating"}
+        else:
+            metadata["deletionGracePeriodSeconds"] = 0
+        return self._store.write(kind, new, live.managers)
+
+    def _empty(self, namespace: str, request: Request) -> None:
+        """As the namespace controller: everything inside goes, then the namespace."""
+        for kind in KINDS:
+            if not kind.namespaced:
+                continue
+            for stored in self._store.list(kind, namespace)[0]:
+                if stored.metadata.get("finalizers"):
+                    if "deletionTimestamp" not in stored.metadata:
+                        self._marked(kind, stored, request.now)
+                else:
+                    self._store.remove(kind, *stored.key)
+        self._finish_namespace(namespace)
+
+    def _finish_namespace(self, name: str) -> None:
+        stored = self._store.get(NAMESPACE, "", name)
+        if stored is None or "deletionTimestamp" not in stored.metadata or stored.metadata.get("finalizers"):
+            return
+        if not any(kind.namespaced and self._store.list(kind, name)[0] for kind in KINDS):
+            self._store.remove(NAMESPACE, "", name)
+
+    def _check_preconditions(self, kind: Kind, live: Stored, preconditions: Object) -> None:
+        uid, version = preconditions.get("uid"), preconditions.get("resourceVersion")
+        if uid and uid != live.metadata["uid"]:
+            why = (
+                f"the UID in the precondition ({uid}) does not match the UID in record ({live.metadata['uid']}). "
+                "The object might have been deleted and then recreated"
+            )
+            raise conflict(kind, live.key[1], why)
+        if version and version != live.metadata["resourceVersion"]:
+            why = (
+                f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record "
+                f"({live.metadata['resourceVersion']}). The object might have been modified"
+            )
+            raise conflict(kind, live.key[1], why)
+
+    def _live(self, target: Target) -> Stored:
+        live = self._store.get(target.kind, target.namespace, target.name)
+        if live is None:
+            raise not_found(target.kind, target.name)
+        return live
+
+    def _decoded(self, target: Target, body: Any, request: Request) -> tuple[Object, list[str]]:
+        kind = target.kind
+        _check_kind(kind, body)
+        unknown: list[str] = []
+        try:
+            new = _with_head(kind, conformed(body, type_of(kind), unknown=unknown))
+        except WrongType as error:
+            message = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: json: cannot unmarshal into Go struct field {kind.kind}{error.path} of type {error.expected}'
+            raise bad_request(message) from error
+        if unknown and request.strict:
+            said = ", ".join(f'unknown field "{name.lstrip(".")}"' for name in unknown)
+            raise bad_request(f"strict decoding error: {said}")
+        _check_address(target, new["metadata"])
+        return new, unknown
+
+    def _decoded_config(self, target: Target, config: Any) -> Object:
+        kind = target.kind
+        if not isinstance(config, dict) or not config.get("apiVersion") or not config.get("kind"):
+            raise bad_request("error decoding YAML: apiVersion and kind must be set")
+        _check_kind(kind, config)
+        unknown: list[str] = []
+        name = (config.get("metadata") or {}).get("name", "")
+        subject = f"failed to create typed patch object ({target.namespace}/{name}; {kind.api_version}, Kind={kind.kind})"
+        try:
+            made: Object = conformed(config, type_of(kind), unknown=unknown, defaults=False)
+        except WrongType as error:
+            raise StatusError(500, "", f"{subject}: {error}") from error
+        if unknown:
+            raise StatusError(500, "", f"{subject}: {unknown[0]}: field not declared in schema")
+        made.setdefault("metadata", {})
+        if "managedFields" in made["metadata"]:
+            raise bad_request("metadata.managedFields must be nil")
+        _check_address(target, made["metadata"])
+        for field in _KEPT_METADATA:
+            made["metadata"].pop(field, None)
+        if target.subresource == "status":
+            made.pop("spec", None)
+        elif "status" in kind.subresources:
+            made.pop("status", None)
+        return made
+
+    def _created(
+        self, target: Target, new: Object, managers: ownership.Managers, request: Request, unknown: list[str]
+    ) -> Written:
+        kind, metadata = target.kind, new["metadata"]
+        if kind.namespaced:
+            self._check_namespace(target, metadata.get("name", ""))
+            metadata["namespace"] = target.namespace
+        validation.check(kind, new, None)
+        self._check_escalation(kind, new, target.namespace, request)
+        if kind == POD:
+            self._admit_pod(new, target.namespace)
+        metadata["uid"] = str(uuid.uuid4())
+        metadata["creationTimestamp"] = timestamp(request.now)
+        metadata.pop("resourceVersion", None)
+        defaults.prepare(kind, new)
+        if request.dry_run:
+            metadata["managedFields"] = ownership.encoded(managers)
+            return Written(new, created=True, unknown=tuple(unknown))
+        stored = self._store.write(kind, new, managers)
+        if kind == NAMESPACE:
+            self.furnish(metadata["name"], request.now)
+        return Written(stored.object, created=True, unknown=tuple(unknown), stored=stored)
+
+    def furnish(self, namespace: str, now: datetime) -> None:
+        """What the controllers put into every namespace: the account `default`, and the cluster's CA."""
+        request = Request(
+            rbac.User("system:kube-controller-manager", (rbac.MASTERS,)), "kube-controller-manager", now
+        )
+        account = {"metadata": {"name": "default"}}
+        certificate = {
+            "metadata": {
+                "name": "kube-root-ca.crt",
+                "annotations": {
+                    "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver "
+                    "when using internal endpoints such as the internal service IP or kubernetes.default.svc. No "
+                    "other usage is guaranteed across distributions of Kubernetes clusters."
+                },
+            },
+            "data": {"ca.crt": self._root_certificate},
+        }
+        self.create(Target(SERVICE_ACCOUNT, namespace, ""), account, request)
+        self.create(Target(CONFIG_MAP, namespace, ""), certificate, request)
+
+    def _updated(
+        self, target: Target, live: Stored, new: Object, request: Request, unknown: list[str]
+    ) -> Written:
+        kind, metadata = target.kind, new["metadata"]
+        sent = metadata.get("resourceVersion")
+        if sent and sent != live.metadata["resourceVersion"]:
+            raise modified(kind, target.name)
+        if metadata.get("uid", live.metadata["uid"]) != live.metadata["uid"]:
+            why = (
+                f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+                f"{live.metadata['uid']}"
+            )
+            raise conflict(kind, target.name, why)
+        defaults.fill(kind, new)
+        managers = live.managers
+        if metadata.get("managedFields") in ([], [{}]):
+            managers = {}
+        self._keep(target, live, new)
+        manager = ownership.Manager(request.manager, "Update", kind.api_version, target.subresource)
+        now = timestamp(request.now)
+        managers = ownership.updated(live.object, new, type_of(kind), managers, manager, now=now)
+        return self._changed(target, live, new, managers, request, unknown)
+
+    def _keep(self, target: Target, live: Stored, new: Object) -> None:
+        """Puts back what this write may not touch."""
+        old = live.object
+        if target.subresource == "status":
+            kept = {key: value for key, value in old.items() if key != "status"}
+            status = new.get("status")
+            new.clear()
+            new |= kept | ({"status": status} if status is not None else {})
+            new["metadata"] = dict(old["metadata"])
+        elif "status" in target.kind.subresources:
+            new.pop("status", None)
+            if "status" in old:
+                new["status"] = old["status"]
+
+    def _changed(
+        self,
+        target: Target,
+        live: Stored,
+        new: Object,
+        managers: ownership.Managers,
+        request: Request,
+        unknown: list[str],
+    ) -> Written:
+        kind, metadata = target.kind, new["metadata"]
+        for field in _KEPT_METADATA:
+            metadata.pop(field, None)
+            if field in live.metadata:
+                metadata[field] = live.metadata[field]
+        metadata |= {"name": target.name, "resourceVersion": live.metadata["resourceVersion"]}
+        if kind.namespaced:
+            metadata["namespace"] = target.namespace
+        if "managedFields" in live.metadata:
+            metadata["managedFields"] = live.metadata["managedFields"]
+        else:
+            metadata.pop("managedFields", None)
+        validation.check(kind, new, live.object)
+        self._check_escalation(kind, new, target.namespace, request, live.object)
+        if new == live.object and managers == live.managers:
+            return Written(live.object, unknown=tuple(unknown), stored=live)
+        if defaults.has_generation(kind) and new.get("spec") != live.object.get("spec"):
+            metadata["generation"] = metadata.get("generation", 0) + 1
+        if request.dry_run:
+            metadata["managedFields"] = ownership.encoded(managers)
+            return Written(new, unknown=tuple(unknown))
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers") and kind != NAMESPACE:
+            self.remove(kind, live)
+            return Written(new, unknown=tuple(unknown))
+        stored = self._store.write(kind, new, managers)
+        if kind == NAMESPACE:
+            self._finish_namespace(target.name)
+        return Written(stored.object, unknown=tuple(unknown), stored=stored)
+
+    def _check_namespace(self, target: Target, name: str) -> None:
+        stored = self._store.get(NAMESPACE, "", target.namespace)
+        if stored is None:
+            raise not_found(NAMESPACE, target.namespace)
+        if "deletionTimestamp" in stored.metadata:
+            why = (
+                f"unable to create new content in namespace {target.namespace} because it is being terminated"
+            )
+            refused = forbidden(target.kind, name, why)
+            said = f"namespace {target.namespace} is being terminated"
+            refused.details = (refused.details or {}) | {
+                "causes": [cause("NamespaceTerminating", "metadata.namespace", said)]
+            }
+            raise refused
+
+    def _admit_pod(self, pod: Object, namespace: str) -> None:
+        """The ServiceAccount admission plugin: the account must be there, and gives its pull secrets."""
+        spec = pod["spec"]
+        name = spec.setdefault("serviceAccountName", "default")
+        spec["serviceAccount"] = name
+        account = self._store.get(SERVICE_ACCOUNT, namespace, name)
+        if account is None:
+            why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+            raise forbidden(POD, pod["metadata"]["name"], why)
+        if not spec.get("imagePullSecrets") and account.object.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = account.object["imagePullSecrets"]
+
+    def _check_escalation(
+        self, kind: Kind, new: Object, namespace: str, request: Request, old: Object | None = None
+    ) -> None:
+        """Nobody gives what they do not hold, save who may `escalate` a role or `bind` it."""
+        user = request.user
+        if kind.group != RBAC_GROUP or user.is_master:
+            return
+        name = new["metadata"]["name"]
+        if kind in (ROLE, CLUSTER_ROLE):
+            if old is not None and new.get("rules") == old.get("rules"):
+                return
+            ask = rbac.Ask("escalate", RBAC_GROUP, kind.plural, namespace, name)
+            wanted = new.get("rules") or []
+        elif kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING):
+            reference = new["roleRef"]
+            if old is not None and (new["roleRef"], new.get("subjects")) == (
+                old["roleRef"],
+                old.get("subjects"),
+            ):
+                return
+            role_kind = CLUSTER_ROLE if reference["kind"] == "ClusterRole" else ROLE
+            ask = rbac.Ask("bind", RBAC_GROUP, role_kind.plural, namespace, reference["name"])
+            if rbac.allowed(self._store, user, ask):
+                return
+            where = "" if role_kind == CLUSTER_ROLE else namespace
+            if self._store.get(role_kind, where, reference["name"]) is None:
+                raise not_found(role_kind, reference["name"])
+            wanted = rbac.referenced_rules(self._store, reference, namespace)
+        if rbac.allowed(self._store, user, ask):
+            return
+        missing = rbac.uncovered(list(rbac.rules_of(self._store, user, namespace)), wanted)
+        if missing:
+            groups = " ".join(f'"{group}"' for group in user.groups)
+            rights = "\n".join(rbac.told(right) for right in missing)
+            why = (
+                f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
+                f"{rights}"
+            )
+            raise forbidden(kind, name, why)
+
+
+def _with_head(kind: Kind, obj: Object) -> Object:
+    metadata = obj.pop("metadata", None) or {}
+    obj.pop("kind", None)
+    obj.pop("apiVersion", None)
+    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata} | obj
+
+
+def _check_kind(kind: Kind, body: Any) -> None:
+    if not isinstance(body, dict):
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get version/kind"
+        )
+    sent = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
+    if sent != (kind.api_version, kind.kind):
+        raise bad_request(
+            f'{sent[1]} in version "{sent[0]}" cannot be handled as a {kind.kind}: no kind "{sent[1]}" is registered here'
+        )
+
+
+def _check_address(target: Target, metadata: Object) -> None:
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if target.name and name and name != target.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
+    if namespace and namespace != target.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if target.name and not name:
+        metadata["name"] = target.name
+
+
+def _apply_conflict(refused: ownership.OwnershipConflict) -> StatusError:
+    causes = []
+    by_manager: dict[str, list[str]] = {}
+    for manager, since, path in refused.fields:
+        said = f'"{manager.name}"'
+        if manager.subresource:
+            said += f' with subresource "{manager.subresource}"'
+        if manager.operation == "Update":
+            said += f" using {manager.api_version} at {since}"
+        where = field_ownership.words(path)
+        causes.append(cause("FieldManagerConflict", where, f"conflict with {said}"))
+        by_manager.setdefault(said, []).append(where)
+    if len(causes) == 1:
+        message = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        parts = [
+            f"conflicts with {said}:\n" + "\n".join(f"- {where}" for where in by_manager[said])
+            for said in sorted(by_manager)
+        ]
+        message = f"Apply failed with {len(causes)} conflicts: " + "\n".join(parts)
+    return StatusError(409, "Conflict", message, {"causes": causes})
