@@ -275,9 +275,10 @@ def test_a_region_that_fails_keeps_no_other_from_its_credential(world: World) ->
     _ecr_says("ServerException", "oops", 500)(world)
     result = walk(world, registries=(REGISTRY.replace(REGION, "us-east-1"), REGISTRY))
     assert {REGION} == set(result.credentials)
-    assert [
-        (hop.name, hop.succeeded) for hop in result.hops[2:]
-    ] == [(HopName.ECR, False), (HopName.REGISTRY, True)]
+    assert [(hop.name, hop.succeeded) for hop in result.hops[2:]] == [
+        (HopName.ECR, False),
+        (HopName.REGISTRY, True),
+    ]
 
 
 def _may_not_pull(world: World) -> None:
