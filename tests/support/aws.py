@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ class Issuer:
         public.pop("key_ops", None)
         return public | {"kid": "one", "use": "sig", "alg": "RS256"} | members
 
-    def token(self, *, headers: Mapping[str, Any] | None = None, **claims: Any) -> str:
+    def token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
         """A good token for the agent, with `claims` in place of its own; a claim that is None is left out."""
         all_claims = {
             "iss": self.url,
@@ -61,7 +61,9 @@ class Issuer:
             "exp": int((START + timedelta(hours=1)).timestamp()),
         } | claims
         given = {name: value for name, value in all_claims.items() if value is not None}
-        return jwt.encode(given, self._key, algorithm="RS256", headers={"kid": "one"} | dict(headers or {}))
+        return jwt.encode(
+            given, self._key, algorithm="RS256", headers={"kid": "one"} if headers is None else headers
+        )
 
 
 @dataclass
