@@ -1,0 +1,1 @@
+"""A world to play and test in: Kubernetes APIs, an AWS and a registry on loopback. Not part of the image."""

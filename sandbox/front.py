@@ -8,8 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.kubernetes.api import Answer, Call, KubernetesApi
-from sandbox.kubernetes.statuses import bad_request, method_not_allowed, unauthorized, unknown_path
-from sandbox.kubernetes.statuses import StatusError
+from sandbox.kubernetes.statuses import (
+    StatusError,
+    bad_request,
+    method_not_allowed,
+    unauthorized,
+    unknown_path,
+)
 from sandbox.kubernetes.store import dumped
 from sandbox.serving import DESERTED, HangUp, status_line
 

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _MAXIMUM_BODY = 8 * 1024 * 1024
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-class HangUp(Exception):  # noqa: N818 - an app raises it to say nothing at all
+class HangUp(Exception):
     """Close the connection without an answer, as a machine that is down does."""
 
 
@@ -92,7 +92,7 @@ class LoopbackServer:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 connection = self._wrapped(raw, self._tls)
-            with connection.makefile("rb", 65536) as reader:
+            with connection.makefile("rb") as reader:
                 while not self._stopping and self._one(connection, reader):
                     pass
         except (OSError, HangUp, ValueError):
@@ -115,7 +115,7 @@ class LoopbackServer:
         connection.do_handshake()
         return connection
 
-    def _one(self, connection: socket.socket, reader: IO[bytes]) -> bool:
+    def _one(self, connection: socket.socket, reader: io.BufferedReader) -> bool:
         """One request and its answer; whether another may follow."""
         first = reader.readline(65536)
         if not first.strip():

@@ -101,8 +101,9 @@ class SandboxCluster:
         self.set_issuers([issuer])
 
     def set_issuers(self, issuers: list[str]) -> None:
-        """The same with several flags: the first signs, all are believed."""
+        """The same with several flags: the first signs, all are believed. Watches end, as on any restart."""
         self.cluster.tokens.set_issuers(issuers)
+        self.cluster.store.restart()
 
     def take_down(self) -> None:
         """Nobody answers from now on; watches under way end."""

@@ -39,7 +39,7 @@ class Owned:
 Managers = dict[Manager, Owned]
 
 
-class OwnershipConflict(Exception):  # noqa: N818 - becomes a 409
+class OwnershipConflict(Exception):
     """Fields that others own would change: `fields` are (manager, since, path)."""
 
     def __init__(self, fields: list[tuple[Manager, str, Path]]) -> None:
@@ -153,31 +153,43 @@ def merged(live: Any, applied: Any, of: Type) -> Any:
     if isinstance(of, ListOf):
         return _merged_list(live, applied, of)
     made = dict(live)
-    for key, item in applied.items():
-        item_type = of.fields.get(key) if isinstance(of, Struct) else of.element
-        if item_type is not None:
-            made[key] = merged(made[key], item, item_type) if key in made else item
+    for element, (item, item_type) in _children(applied, of).items():
+        key = element[2:]
+        made[key] = merged(made[key], item, item_type) if key in made else item
     return made
 
 
 def _merged_list(live: list[Any], applied: list[Any], of: ListOf) -> list[Any]:
-    """In the order of `applied`; items that only `live` has keep their place between."""
+    """In structured-merge-diff's order: what only `live` has stays ahead of what is new."""
     old = {_element(item, of): item for item in live}
     new = {_element(item, of): item for item in applied}
-    waiting = iter(old.items())
-    made: list[Any] = []
-    for element, item in new.items():
-        if element not in old:
-            made.append(item)
-            continue
-        for passed, passed_item in waiting:
-            if passed == element:
-                break
-            if passed not in new:
-                made.append(passed_item)
-        made.append(merged(old[element], item, of.element))
-    seen = {_element(item, of) for item in made}
-    return made + [item for element, item in old.items() if element not in seen]
+    old_order, new_order = list(old), list(new)
+    shared = [element for element in new_order if element in old]
+    made: dict[str, Any] = {}
+
+    def take(element: str) -> None:
+        both = element in old and element in new
+        made[element] = merged(old[element], new[element], of.element) if both else new[element]
+        if shared and shared[0] == element:
+            shared.pop(0)
+
+    left = right = 0
+    while left < len(old_order) or right < len(new_order):
+        if left < len(old_order):
+            element = old_order[left]
+            if element not in new:
+                made[element] = old[element]
+                left += 1
+                continue
+            if element in made or (shared and shared[0] != element):
+                left += 1
+                continue
+            if right < len(new_order) and new_order[right] == element:
+                left += 1
+        if right < len(new_order):
+            take(new_order[right])
+            right += 1
+    return list(made.values())
 
 
 def without(value: Any, of: Type, paths: Iterable[Path]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class PatchRefused(Exception):  # noqa: N818 - becomes a 422
+class PatchRefused(Exception):
     """A JSON patch that does not fit the document."""
 
 

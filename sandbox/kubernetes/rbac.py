@@ -61,13 +61,13 @@ def rules_of(store: Store, user: User, namespace: str) -> Iterator[Rule]:
     """Every rule that holds for the user in a namespace ("": cluster-wide ones only)."""
     yield from _cluster_rules(store, user)
     if namespace:
-        for stored in store.list(ROLE_BINDING, namespace)[0]:
+        for stored in store.all(ROLE_BINDING, namespace)[0]:
             if _is_subject(stored.object, user, namespace):
                 yield from referenced_rules(store, stored.object["roleRef"], namespace)
 
 
 def _cluster_rules(store: Store, user: User) -> Iterator[Rule]:
-    for stored in store.list(CLUSTER_ROLE_BINDING)[0]:
+    for stored in store.all(CLUSTER_ROLE_BINDING)[0]:
         if _is_subject(stored.object, user, ""):
             yield from referenced_rules(store, stored.object["roleRef"], "")
 

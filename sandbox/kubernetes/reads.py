@@ -56,7 +56,7 @@ class Reader:
     def list(self, target: Target, query: Query) -> bytes:
         """A page of a kind's objects. Raises `StatusError` 400 for selectors and tokens, 410 for an old token."""
         kind = target.kind
-        found, revision = self._store.list(kind, target.namespace)
+        found, revision = self._store.all(kind, target.namespace)
         matches = _matcher(kind, query)
         if matches is not None:
             found = [stored for stored in found if matches(stored.object)]
@@ -109,13 +109,14 @@ class Reader:
             else (lambda stored: stored.encoded)
         )
         if revision == 0:
-            found, revision = self._store.list(kind, namespace)
+            found, revision = self._store.all(kind, namespace)
             for stored in found:
                 if matches is None or matches(stored.object):
                     yield _event("ADDED", encode(stored))
+        starts = self._store.starts
         end = time.monotonic() + query.timeout_seconds
         bookmark_at = time.monotonic() + min(_BOOKMARK_SECONDS, max(query.timeout_seconds - 2.0, 0.5))
-        while not self._store.closed:
+        while not self._store.closed and self._store.starts == starts:
             try:
                 changes, revision_now = self._store.changes_since(kind, revision)
             except WindowPassed as passed:

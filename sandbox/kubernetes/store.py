@@ -72,7 +72,7 @@ class Change:
     last: Stored
 
 
-class WindowPassed(Exception):  # noqa: N818 - becomes a 410
+class WindowPassed(Exception):
     """The changes behind the revision asked for are no longer known; `oldest` is the first that is."""
 
     def __init__(self, oldest: int) -> None:
@@ -86,6 +86,7 @@ class Store:
     def __init__(self, *, window: int = WINDOW) -> None:
         self.lock = threading.Condition()
         self.revision = 1
+        self.starts = 1  # counts up when the API server restarts: every watch under way ends
         self.closed = False
         self._tables: dict[Kind, dict[tuple[str, str], Stored]] = {kind: {} for kind in KINDS}
         self._changes: dict[Kind, deque[Change]] = {kind: deque(maxlen=window) for kind in KINDS}
@@ -95,7 +96,7 @@ class Store:
         """One object."""
         return self._tables[kind].get((namespace, name))
 
-    def list(self, kind: Kind, namespace: str = "") -> tuple[list[Stored], int]:
+    def all(self, kind: Kind, namespace: str = "") -> tuple[list[Stored], int]:
         """All of a kind, or of a kind in a namespace, in order of namespace and name; and the revision of the list."""
         with self.lock:
             found = [
@@ -161,21 +162,29 @@ class Store:
         return revision >= self._floor[kind]
 
     def wait(self, kind: Kind, revision: int, timeout_seconds: float) -> None:
-        """Until a change of `kind` behind `revision`, the store's end, or the time has passed."""
+        """Until a change of `kind` behind `revision`, a restart, the store's end, or the time has passed."""
+        starts = self.starts
 
         def something() -> bool:
             changes = self._changes[kind]
-            return self.closed or bool(changes and changes[-1].revision > revision)
+            return self.closed or self.starts != starts or bool(changes and changes[-1].revision > revision)
 
         with self.lock:
             self.lock.wait_for(something, timeout_seconds)
 
     def forget_changes(self) -> None:
-        """As a compaction or a restart of the API server does: no watch resumes from before now."""
+        """As a compaction: no watch and no page of a list goes on from before now."""
         with self.lock:
             for kind in KINDS:
                 self._changes[kind].clear()
                 self._floor[kind] = self.revision
+
+    def restart(self) -> None:
+        """As a restart of the API server: watches end, and none resumes from before now."""
+        with self.lock:
+            self.starts += 1
+            self.forget_changes()
+            self.lock.notify_all()
 
     def close(self) -> None:
         """Ends every watch."""

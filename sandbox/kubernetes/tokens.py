@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 
-class TokenRefused(Exception):  # noqa: N818 - becomes a 401
+class TokenRefused(Exception):
     """Not a token of this cluster, or no longer."""
 
 

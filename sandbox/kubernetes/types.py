@@ -62,7 +62,7 @@ _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-class WrongType(Exception):  # noqa: N818 - told by the write that met it
+class WrongType(Exception):
     """A value that is not of its field's type."""
 
     def __init__(self, path: str, expected: str, value: Any) -> None:

@@ -7,7 +7,6 @@ a create by apply, and the escalation checks of RBAC.
 
 from __future__ import annotations
 
-import base64
 import secrets
 import uuid
 from collections.abc import Callable
@@ -15,14 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.kubernetes import defaults, field_ownership, rbac, validation
+from sandbox.kubernetes import defaults, rbac, validation
 from sandbox.kubernetes import field_ownership as ownership
 from sandbox.kubernetes.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
-    DAEMON_SET,
-    DEPLOYMENT,
     KINDS,
     NAMESPACE,
     POD,
@@ -41,7 +38,6 @@ from sandbox.kubernetes.statuses import (
     cause,
     conflict,
     forbidden,
-    invalid,
     modified,
     not_found,
 )
@@ -99,7 +95,7 @@ class Writer:
                     new["status"] = kept
             manager = ownership.Manager(request.manager, "Update", kind.api_version)
             defaults.fill(kind, new)
-            identity = {"metadata": {}}
+            identity: Object = {"metadata": {}}
             managers = ownership.updated(
                 identity, new, type_of(kind), {}, manager, now=timestamp(request.now)
             )
@@ -197,7 +193,7 @@ class Writer:
         for kind in KINDS:
             if not kind.namespaced:
                 continue
-            for stored in self._store.list(kind, namespace)[0]:
+            for stored in self._store.all(kind, namespace)[0]:
                 if stored.metadata.get("finalizers"):
                     if "deletionTimestamp" not in stored.metadata:
                         self._marked(kind, stored, request.now)
@@ -209,7 +205,7 @@ class Writer:
         stored = self._store.get(NAMESPACE, "", name)
         if stored is None or "deletionTimestamp" not in stored.metadata or stored.metadata.get("finalizers"):
             return
-        if not any(kind.namespaced and self._store.list(kind, name)[0] for kind in KINDS):
+        if not any(kind.namespaced and self._store.all(kind, name)[0] for kind in KINDS):
             self._store.remove(NAMESPACE, "", name)
 
     def _check_preconditions(self, kind: Kind, live: Stored, preconditions: Object) -> None:
@@ -502,7 +498,7 @@ def _apply_conflict(refused: ownership.OwnershipConflict) -> StatusError:
             said += f' with subresource "{manager.subresource}"'
         if manager.operation == "Update":
             said += f" using {manager.api_version} at {since}"
-        where = field_ownership.words(path)
+        where = ownership.words(path)
         causes.append(cause("FieldManagerConflict", where, f"conflict with {said}"))
         by_manager.setdefault(said, []).append(where)
     if len(causes) == 1:
