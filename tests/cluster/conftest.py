@@ -1,0 +1,288 @@
+"""The whole of Pullpass against a real API server: nothing here is a mock.
+
+Real: kube-apiserver with RBAC and admission, the hub and the controller as processes, `pullpass connect`, the agent as a
+process with the tokens of its own service account. AWS and the registry are the sandbox's, which believe nothing that
+AWS would not. Where a kubelet is missing, `tests.support.kubelet` runs the Deployment's command.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import urllib3
+
+from aws.trust_policy import TrustedWorkload, subject, trust_policy
+from kube.client import Client
+from kube.errors import KubeError, NotFound
+from kube.objects import Kind, Object
+from sandbox.world import World
+from tests.support import processes
+from tests.support.kubelet import Kubelet
+from tests.support.kubernetes import Etcd, RealCluster
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "pp_cluster_tests_0123456789abcdefghijklmnop"
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/pullpass"
+ISSUER_HOST = "oidc.cluster.example.com"
+ISSUER = f"https://{ISSUER_HOST}/id/real"
+AUDIENCE = "sts.amazonaws.com"
+AGENT = subject("pullpass-system", "pullpass-agent")
+PATIENCE_SECONDS = 45.0
+POLL_SECONDS = 0.2
+
+Answer = TypeVar("Answer")
+
+
+def eventually(
+    look: Callable[[], Answer | None],
+    *,
+    what: str,
+    explain: Callable[[], object] = lambda: "",
+    patience: float = PATIENCE_SECONDS,
+) -> Answer:
+    """What `look` answers as soon as it is truthy; fails with `what` otherwise. A bound, not a measurement."""
+    pause = threading.Event()
+    for _ in range(int(patience / POLL_SECONDS)):
+        answer = look()
+        if answer:
+            return answer
+        pause.wait(POLL_SECONDS)
+    raise AssertionError(f"never: {what}\n{explain()}")
+
+
+@dataclass
+class Stage:
+    """One real cluster with a hub, an AWS and a registry round it."""
+
+    cluster: RealCluster
+    world: World
+    client: Client
+    directory: Path
+    port: int
+    kubelet: Kubelet
+    controller: subprocess.Popen[bytes] | None = None
+    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "PULLPASS_DATA_DIRECTORY": str(self.directory / "hub"),
+            "PULLPASS_PORT": str(self.port),
+            "PULLPASS_BOOTSTRAP_TOKEN": TOKEN,
+            "PULLPASS_ALLOW_LOOPBACK": "true",
+            "PULLPASS_LOOK_SECONDS": "2",
+            "PULLPASS_PUBLIC_URL": "https://hub.example.com",
+            "PULLPASS_ENDPOINT": f"http://127.0.0.1:{self.port}",
+            "PULLPASS_ORG": "acme",
+            "PULLPASS_TOKEN": TOKEN,
+        }
+
+    def pullpass(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command line as a person would."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        return processes.start(
+            [sys.executable, "-m", "cli", command],
+            log=self.directory / f"{command}.log",
+            environment=self.environment | {"PYTHONPATH": str(ROOT)},
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        response = self.pool.request(
+            method,
+            f"http://127.0.0.1:{self.port}/org/acme/mk8s{path}",
+            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+            body=None if body is None else json.dumps(body).encode(),
+        )
+        answer = json.loads(response.data) if response.data else None
+        assert response.status < 300, answer
+        return answer
+
+    def put(self, name: str = "demo", **members: Any) -> None:
+        """Writes the manifest of a cluster with awsECR enabled; `members` replace its own."""
+        self.call("PUT", "", manifest(name) | members)
+
+    def patch(self, body: dict[str, Any], name: str = "demo") -> None:
+        self.call("PATCH", f"/{name}", body)
+
+    def show(self, name: str = "demo") -> Any:
+        return self.call("GET", f"/{name}")
+
+    def state(self, name: str = "demo") -> str:
+        return str(self.show(name)["status"]["addOns"].get("awsECR", {}).get("state", "Disabled"))
+
+    def issues(self, name: str = "demo") -> set[str]:
+        status = self.show(name)["status"]
+        found = list(status.get("issues", []))
+        for add_on in status["addOns"].values():
+            found += add_on.get("issues", [])
+        return {str(issue["code"]) for issue in found}
+
+    def connect(self, name: str = "demo") -> None:
+        """`pullpass connect` with the admin's kubeconfig, AWS endpoints pointing to the sandbox's."""
+        endpoints = self.world.aws_endpoints
+        settings = self.directory / "connection.json"
+        aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
+        settings.write_text(json.dumps({"timeoutSeconds": 5, "aws": aws}))
+        kubeconfig = self.cluster.directory / "kubeconfig"
+        result = self.pullpass(
+            "connect", name, "--kubeconfig", str(kubeconfig), "--settings", str(settings), "--yes"
+        )
+        assert 0 == result.returncode, result.stderr
+
+    def exists(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        try:
+            return self.client.get(kind, name, namespace=namespace)
+        except NotFound:
+            return None
+        except KubeError:  # it restarts
+            return None
+
+    def wait_for_state(self, wanted: str, name: str = "demo") -> None:
+        eventually(
+            lambda: self.state(name) == wanted,
+            what=f"{name} {wanted}",
+            explain=lambda: f"{json.dumps(self.show(name)['status'], indent=1)}\n{self.logs()}",
+        )
+
+    def wait_for_issue(self, code: str, name: str = "demo", *, patience: float = PATIENCE_SECONDS) -> None:
+        eventually(
+            lambda: code in self.issues(name),
+            what=f"{name} has {code}",
+            patience=patience,
+            explain=lambda: f"{json.dumps(self.show(name)['status'], indent=1)}\n{self.logs()}",
+        )
+
+    def logs(self) -> str:
+        files = [self.directory / "controller.log", self.kubelet.log]
+        return "\n".join(f"{file.name}: {file.read_text()[-3000:]}" for file in files if file.exists())
+
+    def make_namespace(self, name: str) -> None:
+        self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def manifest(name: str) -> dict[str, Any]:
+    return {
+        "kind": "mk8s",
+        "name": name,
+        "spec": {
+            "version": "1.34.4",
+            "provider": {"generic": {"location": "aws-eu-central-1"}},
+            "addOns": {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE}},
+        },
+        "settings": {"awsECR": {"registries": [REGISTRY]}},
+    }
+
+
+def publish(client: Client, directory: Path) -> None:
+    """Puts the cluster's discovery document and keys where a person would: on a static web site."""
+    discovery = dict(client.read_path("/.well-known/openid-configuration")) | {
+        "issuer": ISSUER,
+        "jwks_uri": f"{ISSUER}/keys.json",
+    }
+    site = directory / "id" / "real"
+    (site / ".well-known").mkdir(parents=True, exist_ok=True)
+    (site / ".well-known" / "openid-configuration").write_text(json.dumps(discovery))
+    (site / "keys.json").write_text(json.dumps(dict(client.read_path("/openid/v1/jwks"))))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    directory = tmp_path_factory.mktemp("site")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield directory, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def world(web_site: tuple[Path, str]) -> Iterator[World]:
+    world = World(run_workloads=False, public_hosts={ISSUER_HOST: web_site[1]})
+    world.start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    etcd: Etcd,
+    world: World,
+    web_site: tuple[Path, str],
+) -> Iterator[Stage]:
+    """A cluster, a hub and a controller of the module's own; nothing is registered yet."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    directory = tmp_path_factory.mktemp(name)
+    cluster = RealCluster(name, directory / "cluster", etcd, issuer=ISSUER, controller_manager=True)
+    running: list[subprocess.Popen[bytes]] = []
+    client: Client | None = None
+    kubelet: Kubelet | None = None
+    try:
+        cluster.start()
+        client = Client(cluster.admin())
+        publish(client, web_site[0])
+        world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
+        world.create_role(ROLE, trust_policy(ROLE, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]))
+        kubelet = Kubelet(client, cluster.server, directory / "node")
+        (directory / "node").mkdir()
+        stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet)
+        running.append(stage.start("serve"))
+        eventually(
+            lambda: _serves(stage),
+            what="the API serves",
+            explain=(directory / "serve.log").read_text,
+        )
+        stage.controller = stage.start("controller")
+        yield stage
+        stage.pool.clear()
+        running.append(stage.controller)
+    finally:
+        for process in reversed(running):
+            processes.stop(process)
+        if kubelet is not None:
+            kubelet.stop()
+        if client is not None:
+            client.close()
+        cluster.stop()
+
+
+def _serves(stage: Stage) -> bool:
+    try:
+        return stage.pool.request("GET", f"http://127.0.0.1:{stage.port}/readyz").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
