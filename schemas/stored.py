@@ -50,8 +50,9 @@ class Members:
 
     def time(self, key: str) -> datetime:
         """A time in RFC 3339."""
+        text = self.text(key)
         try:
-            return parse_time(self.text(key))
+            return parse_time(text)
         except ValueError:
             raise ValueError(f"{self._at(key)}: expected an RFC 3339 time") from None
 
@@ -91,8 +92,9 @@ class Members:
 
     def choice(self, key: str, kind: type[_Choice]) -> _Choice:
         """One of the words of `kind`."""
+        text = self.text(key)
         try:
-            return kind(self.text(key))
+            return kind(text)
         except ValueError:
             raise ValueError(f"{self._at(key)}: expected one of {', '.join(kind)}") from None
 
