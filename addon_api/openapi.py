@@ -77,6 +77,8 @@ def description(routes: Iterable[Route]) -> Json:
             path=_PARAMETER.sub(r"{\1}", route.path), operations={route.method.lower(): _operation(route)}
         )
     document: Json = spec.to_dict()
+    # Read apart from the manifest, so that a write may leave them out: the schema has no more to say there.
+    document["components"]["schemas"]["Manifest"]["properties"]["settings"] = _reference("Settings")
     return document
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from marshmallow import Schema
 
 from schemas.connection import ConnectionSchema
-from schemas.manifest import ManifestSchema
+from schemas.manifest import ManifestSchema, SettingsSchema
 from schemas.status import Json, State
 
 _TEXT: Json = {"type": "string"}
@@ -64,6 +64,7 @@ _ADD_ON = _object(
 
 SCHEMAS: Mapping[str, Json | type[Schema]] = {
     "Manifest": ManifestSchema,
+    "Settings": SettingsSchema,
     "Patch": {
         "type": "object",
         "description": "Any part of a manifest, merged in depth. null deletes; `$replace/spec`, `$replace/tags` and"
