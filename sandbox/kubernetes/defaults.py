@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,8 +61,6 @@ def fill(kind: Kind, obj: Object) -> None:
 
 def _fill_secret(obj: Object) -> None:
     if "stringData" in obj:
-        import base64  # noqa: PLC0415 - rarely needed
-
         plain = obj.pop("stringData")
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
         obj["data"] = obj.get("data", {}) | encoded
