@@ -7,7 +7,7 @@ the resource version that came of it: as long as both stand, nothing is sent. Ca
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.ownership import CLUSTER_LABEL
@@ -22,6 +22,7 @@ from kube.objects import (
     ROLE,
     ROLE_BINDING,
     SERVICE_ACCOUNT,
+    Kind,
     Object,
     ObjectKey,
     in_apply_order,
@@ -76,6 +77,11 @@ class Applied:
     objects: Mapping[ObjectKey, Object]
 
 
+def kind_named(key: ObjectKey) -> Kind:
+    """The kind of a key that a look found."""
+    return _KIND[key.api_version, key.kind]
+
+
 def version_of(obj: Object) -> str:
     """The resource version."""
     return str(obj["metadata"]["resourceVersion"])
@@ -107,7 +113,9 @@ def apply(client: Client, desired: Desired, seen: Seen, remembered: Remembered) 
     Raises:
         kube.errors.KubeError: at the first object that is refused; those before it stay applied.
     """
-    changed, repaired, objects = [], [], {}
+    changed: list[ObjectKey] = []
+    repaired: list[ObjectKey] = []
+    objects: dict[ObjectKey, Object] = {}
     for key, obj in desired.objects.items():
         text = desired.texts[key]
         if remembered.holds(key, text, seen):
@@ -127,33 +135,41 @@ def prune(
     seen: Seen,
     *,
     keep: Collection[ObjectKey],
-    last: Collection[ObjectKey],
+    last: Sequence[ObjectKey],
     remembered: Remembered,
 ) -> tuple[ObjectKey, ...]:
-    """Deletes what is ours and not in `keep`: backwards through the apply order, `last` behind everything else."""
-    gone = sorted(
-        (key for key, obj in seen.items() if key not in keep and _is_ours(obj, uid)),
-        key=lambda key: (key in last, _PRUNE_ORDER[key.api_version, key.kind], key),
-    )
-    for key in gone:
+    """Deletes what is ours and not in `keep`: backwards through the apply order, then `last` in its order.
+
+    Returns:
+        What was deleted; an object that somebody replaced meanwhile is left for the next look.
+    """
+
+    def position(key: ObjectKey) -> tuple[int, int, ObjectKey]:
+        behind = last.index(key) + 1 if key in last else 0
+        return behind, _PRUNE_ORDER[key.api_version, key.kind], key
+
+    gone = []
+    unwanted = (key for key, obj in seen.items() if key not in keep and _is_ours(obj, uid))
+    for key in sorted(unwanted, key=position):
         metadata = seen[key]["metadata"]
-        kind = _KIND[key.api_version, key.kind]
         try:
-            client.delete(kind, key.name, namespace=key.namespace or None, uid=metadata.get("uid"))
+            client.delete(kind_named(key), key.name, namespace=key.namespace or None, uid=metadata.get("uid"))
         except Conflict:
-            continue  # another object has that name by now: the next look judges it
+            continue
+        gone.append(key)
         remembered.texts.pop(key, None)
         remembered.versions.pop(key, None)
     return tuple(gone)
 
 
 def _is_ours(obj: Object, uid: str) -> bool:
-    return (obj["metadata"].get("labels") or {}).get(CLUSTER_LABEL) == uid
+    labels = obj["metadata"].get("labels") or {}
+    return str(labels.get(CLUSTER_LABEL)) == uid
 
 
 def _was_changed(before: Object, after: Object) -> bool:
     """Whether the apply changed anything; a status that moved meanwhile is no change of ours."""
     generations = before["metadata"].get("generation"), after["metadata"].get("generation")
     if None not in generations:
-        return generations[0] != generations[1]
+        return bool(generations[0] != generations[1])
     return version_of(before) != version_of(after)

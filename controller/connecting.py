@@ -48,8 +48,8 @@ def check_version(client: Client) -> None:
     if numbers < OLDEST:
         raise Obstacle(
             "KubernetesTooOld",
-            f"the API server is {answer.get('gitVersion') or 'of an unknown version'},"
-            f" Pullpass needs {OLDEST[0]}.{OLDEST[1]} or newer",
+            f"the API server is older than {OLDEST[0]}.{OLDEST[1]}",
+            VERSION=str(answer.get("gitVersion") or ""),
         )
 
 

@@ -1,40 +1,218 @@
 """The engine: leases shards, turns changes and the passing of time into keys, and runs the workers.
 
-Started by `cli` (`pullpass controller`, `pullpass up`).
+One thread beats (leases are lost when it does not), one listens for changes and plans looks, the workers reconcile.
+Started by `cli` (`pullpass controller`, `pullpass up`). It may be killed at any time: shards pass to other processes
+after `fleet.shards.LEASE_SECONDS`, work rows stand until they are finished, and everything else is read again.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Mapping
 
+import structlog
+
+from controller import metrics
+from controller.cluster import Reconciler
+from controller.looks import Looks
+from controller.settings import ControllerSettings
+from fleet import shards, work
 from fleet.database import Database
+from fleet.errors import FleetError
+from kube.client import Access, Client
 from reconcile.clock import Clock, Random
+from reconcile.outcome import Done, Outcome, ReconcileError
+from reconcile.queue import Queue
+from reconcile.workers import Workers
 
+__all__ = ["ControllerSettings", "Engine"]
 
-@dataclass(frozen=True)
-class ControllerSettings:
-    """Every setting of the controller; times in seconds.
+_BEAT_SECONDS = shards.LEASE_SECONDS / 3
+_TICK_SECONDS = 0.5
+_STOP_SECONDS = 25.0
 
-    `public_url`: where AWS reaches this hub, for published issuers. `agent_image`: what runs in the clusters.
-    """
-
-    agent_image: str
-    public_url: str | None = None
-    allow_loopback: bool = False
-    workers: int = 16
-    failing_workers: int = 4
-    look_seconds: float = 300.0
+_log = structlog.get_logger(__name__)
 
 
 class Engine:
-    """One process's share of the fleet."""
+    """One process's share of the fleet.
+
+    Args:
+        database: The fleet; migrated.
+        settings: Of the controller.
+        clock: The time.
+        random: Chance, for looks and back-off.
+        dial: Makes the client of a cluster.
+    """
 
     def __init__(
-        self, database: Database, settings: ControllerSettings, *, clock: Clock, random: Random
+        self,
+        database: Database,
+        settings: ControllerSettings,
+        *,
+        clock: Clock,
+        random: Random,
+        dial: Callable[[Access], Client] = Client,
     ) -> None:
-        raise NotImplementedError
+        self._database = database
+        self._clock = clock
+        self._process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._reconciler = Reconciler(database, settings, clock=clock, dial=dial)
+        self._queue: Queue[str] = Queue(clock=clock, random=random)
+        self._looks = Looks(settings.look_seconds, random=random)
+        self._workers = Workers(
+            self._queue,
+            self._reconcile,
+            observer=_Observer(self._queue),
+            healthy=settings.workers,
+            failing=settings.failing_workers,
+        )
+        self._lock = threading.Lock()
+        self._epochs: Mapping[int, int] = {}
+        self._due: dict[str, int] = {}  # uid to the generation that was handed to the queue
+        self._beating = threading.Condition()
+        self._ending = False
+        self._crash: Exception | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set, then finishes the runs under way and gives its shards up."""
-        raise NotImplementedError
+        bell = work.Bell(self._database)
+        heart = threading.Thread(target=self._beat, args=(stop,), name="heartbeat", daemon=True)
+        heart.start()
+        self._workers.start()
+        _log.info("controller started", process=self._process)
+        held: dict[int, int] = {}
+        try:
+            while not stop.is_set():
+                try:
+                    held = self._follow(held)
+                    self._hand_out(held)
+                except FleetError as error:
+                    _log.warning("database does not answer", error=str(error))
+                bell.wait(_TICK_SECONDS, stop)
+        finally:
+            self._finish(heart)
+            bell.close()
+        if self._crash is not None:
+            raise self._crash
+
+    def _finish(self, heart: threading.Thread) -> None:
+        """The heart goes on beating until the last run has ended: its writes need the leases."""
+        if not self._workers.stop(_STOP_SECONDS):
+            _log.warning("some runs did not end in time; their clusters are reconciled by the next process")
+        with self._beating:
+            self._ending = True
+            self._beating.notify_all()
+        heart.join()
+        self._reconciler.close()
+        try:
+            shards.release(self._database, self._process)
+        except FleetError as error:
+            _log.warning("shards not released; they pass on when the lease ends", error=str(error))
+        _log.info("controller stopped", process=self._process)
+
+    def _beat(self, stop: threading.Event) -> None:
+        heard_at = self._clock.monotonic()
+        while True:
+            try:
+                epochs = shards.heartbeat(self._database, self._process, now=self._clock.now())
+                heard_at = self._clock.monotonic()
+                self._hold(epochs)
+            except FleetError as error:
+                _log.warning("heartbeat failed", error=str(error))
+                if self._clock.monotonic() - heard_at >= shards.LEASE_SECONDS:
+                    self._hold({})  # others may have taken them by now
+            except Exception as error:
+                _log.exception("heartbeat crashed")
+                self._crash = error
+                self._hold({})
+                stop.set()
+                return
+            with self._beating:
+                if not self._ending:
+                    self._clock.wait(self._beating, _BEAT_SECONDS)
+                if self._ending:
+                    return
+
+    def _hold(self, epochs: Mapping[int, int]) -> None:
+        with self._lock:
+            self._epochs = dict(epochs)
+        metrics.SHARDS_HELD.set(len(epochs))
+
+    def _follow(self, held: Mapping[int, int]) -> dict[int, int]:
+        """Takes up the clusters of new shards and drops those of lost ones; a new epoch is both."""
+        with self._lock:
+            epochs = dict(self._epochs)
+        changed = {shard for shard in held.keys() | epochs.keys() if held.get(shard) != epochs.get(shard)}
+        if not changed:
+            return epochs
+        lost = [
+            item.uid for item in work.population(self._database, [each for each in changed if each in held])
+        ]
+        for uid in lost:
+            self._queue.discard(uid)
+        with self._lock:
+            for uid in lost:
+                self._due.pop(uid, None)
+        self._looks.drop(lost)
+        self._reconciler.drop(lost)
+        gained = work.population(self._database, [each for each in changed if each in epochs])
+        self._looks.start((item.uid for item in gained), self._clock.monotonic())
+        return epochs
+
+    def _hand_out(self, held: Mapping[int, int]) -> None:
+        now = self._clock.monotonic()
+        for item in work.due(self._database, held.keys()):
+            self._looks.start((item.uid,), now)
+            with self._lock:
+                if self._due.get(item.uid, -1) >= item.generation:
+                    continue  # the queue has it; a failure's back-off is not cut short by other people's changes
+                self._due[item.uid] = item.generation
+            self._queue.add(item.uid)
+        looks = self._looks.due(now)
+        metrics.LOOKS.inc(len(looks))
+        for uid in looks:
+            self._queue.add(uid)
+
+    def _reconcile(self, uid: str) -> Outcome:
+        shard = shards.shard_of(uid)
+        with self._lock:
+            epoch = self._epochs.get(shard)
+        if epoch is None:
+            return Done()
+        run = self._reconciler.reconcile(uid, shard=shard, epoch=epoch)
+        if run.generation is not None:
+            self._finish_work(uid, run.generation)
+        if isinstance(run.outcome, ReconcileError):
+            raise run.outcome
+        return run.outcome
+
+    def _finish_work(self, uid: str, generation: int) -> None:
+        """The change has been acted on; what is left to do stands in the queue, and in the looks of whoever follows."""
+        with self._lock:
+            handed = self._due.get(uid)
+            if handed is None or handed > generation:
+                return
+            del self._due[uid]
+        work.finish(self._database, uid, generation=handed)
+
+
+class _Observer:
+    """Every run as figures, and a line in the log where it failed."""
+
+    def __init__(self, queue: Queue[str]) -> None:
+        self._queue = queue
+
+    def finished(self, key: object, result: str, seconds: float, error: BaseException | None) -> None:
+        metrics.RECONCILES.labels(result).inc()
+        metrics.SECONDS.observe(seconds)
+        healthy, failing = self._queue.depth()
+        metrics.QUEUE_DEPTH.labels("healthy").set(healthy)
+        metrics.QUEUE_DEPTH.labels("failing").set(failing)
+        if result == "error":
+            _log.error("reconcile failed", cluster=key, exc_info=error)
+        elif error is not None:
+            _log.warning("reconcile failed", cluster=key, result=result, error=str(error))

@@ -79,7 +79,9 @@ def _own(context: Context, blank: Identity, own: str) -> Identity:
         return replace(
             blank, provider_url=own, status="True", reason="Usable", message=f"AWS can reach {own}"
         )
-    issue = context.issue("IssuerNotUsable", ISSUER=own, REASON=verdict.reason, MESSAGE=verdict.message)
+    issue = context.issue(
+        "IssuerNotUsable", {"ISSUER": own, "REASON": verdict.reason, "MESSAGE": verdict.message}
+    )
     return _blocked(blank, issue, reason=verdict.reason, message=verdict.message)
 
 
@@ -97,17 +99,17 @@ def _published(
     context = replace(context, identity=identity)
     verdict = judge(url)
     if not verdict.usable:
-        issue = context.issue("IssuerNotUsable", REASON=verdict.reason, MESSAGE=verdict.message)
+        issue = context.issue("IssuerNotUsable", {"REASON": verdict.reason, "MESSAGE": verdict.message})
         return _blocked(blank, issue, reason=verdict.reason, message=verdict.message)
     if own != url:
         flags = [f"--service-account-issuer={url}"]
         if own:
             flags += [f"--service-account-issuer={own}", f"--service-account-jwks-uri={url}{KEYS_PATH}"]
-        issue = context.issue("IssuerNotSwitched", FLAGS=" ".join(flags), OLD_ISSUER=own)
+        issue = context.issue("IssuerNotSwitched", {"FLAGS": " ".join(flags), "OLD_ISSUER": own})
         return _blocked(identity, issue)
     if reserved.pending_keys is not None:
         fingerprint = issuers.fingerprint(reserved.pending_keys)
-        issue = context.issue("IssuerKeysChanged", FINGERPRINT=fingerprint)
+        issue = context.issue("IssuerKeysChanged", {"FINGERPRINT": fingerprint})
         return replace(identity, status="False", reason=issue.code, message=issue.message, issues=(issue,))
     return replace(identity, status="True", reason="Published", message=f"the hub serves {url}")
 

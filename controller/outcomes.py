@@ -15,7 +15,8 @@ What waits for a person is looked at again with every periodic look. Called by `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from fleet.errors import DatabaseUnavailable, SealBroken
 from kube import errors
@@ -27,15 +28,21 @@ _BY_RBAC = re.compile(
 )
 _ENDING = "because it is being terminated"
 _BAD_REQUEST = 400
+_WAITING: tuple[tuple[type[errors.KubeError], str], ...] = (
+    (errors.Unauthorized, "CredentialRefused"),
+    (errors.NotFound, "RightsMissing"),
+    (errors.Invalid, "ApplyRefused"),
+)
 
 
-class Obstacle(Exception):  # noqa: N818 - a finding, raised to end the run
-    """Something that a reconcile found in its way; `code` is that of the issue."""
+class Obstacle(Exception):
+    """Something that a reconcile found in its way; `code` and `values` are those of the issue."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **values: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.values = values
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Failure:
     code: str
     message: str
     error: ReconcileError
+    values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def waits_for_a_person(self) -> bool:
@@ -56,7 +64,7 @@ def judge(error: Exception) -> Failure | None:
     """The failure that `error` is; None: a bug of ours, which must stay visible."""
     match error:
         case Obstacle():
-            return _terminal(error.code, error.message)
+            return replace(_terminal(error.code, error.message), values=error.values)
         case SealBroken():
             return _terminal("ConnectionMissing", "the stored connection does not open with the hub's key")
         case DatabaseUnavailable():
@@ -68,24 +76,23 @@ def judge(error: Exception) -> Failure | None:
 
 def _of_cluster(error: errors.KubeError) -> Failure:
     message = error.message if isinstance(error, errors.ApiError) else str(error)
-    match error:
-        case errors.Unauthorized():
-            return _terminal("CredentialRefused", message)
-        case errors.Forbidden() if _ENDING in message:
-            return _retryable("", message)
-        case errors.Forbidden():
-            return _terminal("RightsMissing" if _BY_RBAC.search(message) else "ApplyRefused", message)
-        case errors.NotFound():
-            return _terminal("RightsMissing", message)
-        case errors.Invalid():
-            return _terminal("ApplyRefused", message)
-        case errors.Conflict() | errors.Expired():
-            return _retryable("", message)
-        case errors.ApiError(status=status) if status == _BAD_REQUEST:
-            return _terminal("ApplyRefused", message)
-        case errors.ApiError(retry_after=retry_after):
-            return _retryable("ClusterUnreachable", str(error), retry_after)
-    return _retryable("ClusterUnreachable", message)
+    if isinstance(error, errors.Forbidden):
+        return _refused(message)
+    if isinstance(error, errors.Conflict | errors.Expired):
+        return _retryable("", message)
+    for kind, code in _WAITING:
+        if isinstance(error, kind):
+            return _terminal(code, message)
+    if isinstance(error, errors.ApiError) and error.status == _BAD_REQUEST:
+        return _terminal("ApplyRefused", message)
+    retry_after = error.retry_after if isinstance(error, errors.ApiError) else None
+    return _retryable("ClusterUnreachable", str(error), retry_after)
+
+
+def _refused(message: str) -> Failure:
+    if _ENDING in message:
+        return _retryable("", message)
+    return _terminal("RightsMissing" if _BY_RBAC.search(message) else "ApplyRefused", message)
 
 
 def _terminal(code: str, message: str) -> Failure:

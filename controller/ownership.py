@@ -20,7 +20,7 @@ OWNER_KEY = ObjectKey(CONFIG_MAP.api_version, CONFIG_MAP.kind, NAMESPACE_NAME, O
 CLUSTER_LABEL = "pullpass.dev/cluster"
 
 
-def claim(client: Client, *, hub: str, uid: str, is_known: Callable[[str], bool]) -> None:
+def claim(client: Client, *, hub: str, uid: str, is_known: Callable[[str], bool]) -> str:
     """Makes the cluster ours, or finds that it is.
 
     Args:
@@ -28,6 +28,9 @@ def claim(client: Client, *, hub: str, uid: str, is_known: Callable[[str], bool]
         hub: This hub's id.
         uid: Of the cluster in this hub.
         is_known: Whether this hub still has a cluster of that uid: what a forgotten one left is taken over.
+
+    Returns:
+        The resource version of the ownership object: while it stands, nobody has touched it.
 
     Raises:
         Obstacle: AlreadyManaged.
@@ -38,22 +41,30 @@ def claim(client: Client, *, hub: str, uid: str, is_known: Callable[[str], bool]
         found = client.get(CONFIG_MAP, OWNER_NAME, namespace=NAMESPACE_NAME)
     except NotFound:
         try:
-            client.create(owner)
+            return _version(client.create(owner))
         except Conflict:
             found = client.get(CONFIG_MAP, OWNER_NAME, namespace=NAMESPACE_NAME)
-        else:
-            return
     data = found.get("data") or {}
     if data.get("hub") != hub:
+        hub_there = str(data.get("hub") or "")
         raise Obstacle(
-            "AlreadyManaged", f"ConfigMap {NAMESPACE_NAME}/{OWNER_NAME} names another hub: {data.get('hub')}"
+            "AlreadyManaged", f"{NAMESPACE_NAME}/{OWNER_NAME} names hub {hub_there}", OTHER_HUB=hub_there
         )
     other = data.get("cluster")
     if other != uid and isinstance(other, str) and is_known(other):
-        raise Obstacle("AlreadyManaged", f"this hub manages the same cluster under another name ({other})")
+        raise Obstacle(
+            "AlreadyManaged",
+            f"this hub manages the same cluster under another name (uid {other})",
+            OTHER_HUB=f"this one, where it has the uid {other}",
+        )
     labels = found["metadata"].get("labels") or {}
     if other != uid or labels.get(CLUSTER_LABEL) != uid:
-        client.apply(owner)
+        found = client.apply(owner)
+    return _version(found)
+
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"]["resourceVersion"])
 
 
 def _owner(hub: str, uid: str) -> Object:

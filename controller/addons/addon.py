@@ -56,9 +56,11 @@ class Context:
     since: datetime
     identity: Identity = field(default_factory=Identity)
 
-    def issue(self, code: str, *, resources: tuple[str, ...] = (), **values: str) -> Issue:
-        """The issue with this cluster's values filled in."""
-        return issues.issue(code, {**self._values(), **values}, resources=resources)
+    def issue(
+        self, code: str, values: Mapping[str, str] | None = None, *, resources: tuple[str, ...] = ()
+    ) -> Issue:
+        """The issue with this cluster's values filled in, and `values` over them."""
+        return issues.issue(code, {**self._values(), **(values or {})}, resources=resources)
 
     def condition(self, kind: str, status: str, reason: str, message: str = "") -> Condition:
         """A condition that changed now; `schemas.status.with_transition_times` keeps the older time."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aws.registry_hosts import host_of
+from aws import registry_hosts
 from controller.addons.addon import AddOn, Context, Departure, Evidence
 from controller.addons.agent_objects import DEPLOYMENT_KEY, REPORT_KEY, agent_objects
 from kube.objects import Object
@@ -90,7 +90,12 @@ def verify(context: Context, report: AgentReport | None) -> Finding:
     if failed is not None:
         code = _code(failed)
         words = failed.message or f"hop {failed.name} failed"
-        return Finding("False", code, f"{failed.name}: {words}", (context.issue(code, MESSAGE=words),))
+        return Finding(
+            "False",
+            code,
+            f"{failed.name}: {words}",
+            (context.issue(code, {"MESSAGE": words, **_whereabouts(context, report)}),),
+        )
     if not report.registries and report.generation >= context.generation:
         issue = context.issue("RegistriesUnknown")
         return Finding("Unknown", issue.code, issue.message, (issue,))
@@ -142,7 +147,7 @@ def _registries(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
     if wishes.registries:
         return wishes.registries
     if manifest.account is not None and manifest.region is not None:
-        return (host_of(manifest.account, manifest.region),)
+        return (registry_hosts.host_of(manifest.account, manifest.region),)
     return ()
 
 
@@ -170,7 +175,9 @@ def _installed(context: Context, deployment: Object | None, report: AgentReport 
     current = _is_current(context, report)
     down_since = _down_since(context, deployment, current=current)
     if down_since is not None and context.now - down_since >= GRACE:
-        issue = context.issue("AgentNotRunning")
+        issue = context.issue(
+            "AgentNotRunning", {"MESSAGE": f"no available pod since {format_time(down_since)}"}
+        )
         return Finding("False", issue.code, issue.message, (issue,))
     if current:
         return Finding("True", "AgentReports", "the agent runs and reports")
@@ -179,7 +186,8 @@ def _installed(context: Context, deployment: Object | None, report: AgentReport 
     else:
         late = context.now - context.since >= GRACE
     if late:
-        issue = context.issue("AgentNotReporting")
+        words = f"its last report is of {format_time(report.written_at)}" if report else "it never did"
+        issue = context.issue("AgentNotReporting", {"MESSAGE": words})
         return Finding("True" if down_since is None else "False", issue.code, issue.message, (issue,))
     if down_since is None:
         return Finding("True", "AgentRuns", "the agent runs and has not reported on the last change yet")
@@ -198,6 +206,18 @@ def _down_since(context: Context, deployment: Object, *, current: bool) -> datet
     return None if current else context.since
 
 
+def _whereabouts(context: Context, report: AgentReport) -> dict[str, str]:
+    """Region, registry and image of the walk: that of the first registry, as the agent walks it."""
+    wishes = context.manifest.aws_ecr or AwsEcr()
+    host = next(iter(report.registries or _registries(context.manifest, wishes)), "")
+    registry = registry_hosts.parse(host)
+    return {
+        "REGISTRY": host,
+        "REGION": registry.region if registry is not None else context.manifest.region or "",
+        "IMAGE": wishes.verify_image or "",
+    }
+
+
 def _code(hop: ReportedHop) -> str:
     return hop.code if hop.code in issues.KINDS else _CODE_OF_HOP.get(hop.name, "RegistryUnreachable")
 
@@ -211,9 +231,8 @@ def _namespace_issues(context: Context, report: AgentReport | None) -> tuple[Iss
     return tuple(
         context.issue(
             code,
-            resources=tuple(f"namespace/{namespace}" for namespace, _ in found),
-            NAMESPACE=found[0][0],
-            MESSAGE=found[0][1],
+            {"NAMESPACE": found[0][0], "MESSAGE": found[0][1]},
+            resources=tuple(f"Namespace/{namespace}" for namespace, _ in found),
         )
         for code, found in sorted(by_code.items())
     )

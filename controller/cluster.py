@@ -1,0 +1,357 @@
+"""One reconcile: brings one cluster to what its manifest says, and its status to what the cluster shows.
+
+Takes a uid, never an event, and may be killed at any point: everything is read again the next time. The steps are
+modules of their own; here is only their order. Called by `controller.engine`'s workers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from controller import (
+    applying,
+    conditions,
+    connecting,
+    issuer,
+    metrics,
+    ownership,
+    pacing,
+    planning,
+    removal,
+    renewal,
+)
+from controller.addons import ADD_ONS
+from controller.addons.addon import Context, Evidence, Identity
+from controller.applying import Seen
+from controller.memory import Memory
+from controller.outcomes import Failure, Obstacle, judge
+from controller.ownership import OWNER_KEY
+from controller.settings import ControllerSettings
+from fleet import clusters, connections, statuses
+from fleet.database import Database
+from fleet.errors import DatabaseUnavailable, StaleEpoch
+from fleet.events import NewEvent
+from fleet.records import Cluster
+from kube.client import Access, Client
+from kube.errors import KubeError, NotFound
+from kube.objects import ObjectKey
+from reconcile.clock import Clock
+from reconcile.outcome import Done, Outcome, ReconcileError, RequeueAfter, Retryable
+from schemas import manifest as manifests
+from schemas.connection import Connection
+from schemas.status import AddOnStatus, ClusterStatus, State, with_transition_times
+
+# How long what was found out about a cluster (version, rights, issuer, owner) is believed.
+_BELIEVED = timedelta(hours=1)
+_BELIEVED_UNSETTLED = timedelta(seconds=25)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended. `generation` is the change it acted on; None where the cluster is not ours (any more)."""
+
+    generation: int | None
+    outcome: Outcome | ReconcileError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a run found out; `gone`: the removal phase is over."""
+
+    status: ClusterStatus
+    outcome: Outcome | ReconcileError
+    events: list[NewEvent] = field(default_factory=list)
+    gone: bool = False
+
+
+class Reconciler:
+    """Reconciles any cluster of `database`, one at a time per uid.
+
+    Args:
+        database: The fleet.
+        settings: Of the controller.
+        clock: The time.
+        dial: Makes the client of a cluster; tests wrap it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: ControllerSettings,
+        *,
+        clock: Clock,
+        dial: Callable[[Access], Client] = Client,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._dial = dial
+        self._hub = database.hub_id()
+        self._shelf = issuer.FleetShelf(database)
+        self._memories: dict[str, Memory] = {}
+        self._lock = threading.Lock()
+
+    def reconcile(self, uid: str, *, shard: int, epoch: int) -> Run:
+        """One run; its status is written under `epoch`, and only where something changed.
+
+        Raises whatever nobody expected: a bug, which the queue retries.
+        """
+        try:
+            cluster = clusters.load(self._database, uid)
+            if cluster is None:
+                self.drop([uid])
+                return Run(None, Done())
+            finding = self._find(cluster)
+            self._write(cluster, finding, shard=shard, epoch=epoch)
+        except StaleEpoch:
+            self.drop([uid])
+            return Run(None, Done())
+        except DatabaseUnavailable as error:
+            return Run(None, Retryable(str(error)))
+        return Run(cluster.generation, finding.outcome)
+
+    def drop(self, uids: Iterable[str]) -> None:
+        """Forgets clusters that are gone, or another process's now."""
+        for uid in uids:
+            with self._lock:
+                memory = self._memories.pop(uid, None)
+            if memory is not None:
+                memory.hang_up()
+
+    def close(self) -> None:
+        """Forgets all."""
+        with self._lock:
+            uids = list(self._memories)
+        self.drop(uids)
+
+    def _find(self, cluster: Cluster) -> Finding:
+        failure: Failure | None
+        try:
+            memory = self._remember(cluster)
+        except Exception as error:
+            failure = judge(error)
+            if failure is None or not failure.code:
+                raise
+            # The connection does not open: the rest is known all the same.
+            memory = self._recall(cluster, None)
+            return self._cut_short(cluster, memory, failure)
+        before = memory.client.requests if memory.client is not None else 0
+        try:
+            finding = self._work(cluster, memory)
+        except Exception as error:
+            failure = judge(error)
+            memory.unsettle()
+            if failure is None:
+                raise
+            finding = self._cut_short(cluster, memory, failure)
+        if memory.client is not None:
+            metrics.REQUESTS.inc(memory.client.requests - before)
+        return finding
+
+    def _remember(self, cluster: Cluster) -> Memory:
+        memory = self._memories.get(cluster.uid)
+        if memory is not None and memory.generation == cluster.generation and not memory.stale:
+            return memory
+        return self._recall(cluster, connections.read(self._database, cluster.uid))
+
+    def _recall(self, cluster: Cluster, connection: Connection | None) -> Memory:
+        manifest = manifests.parse(cluster.manifest, cluster.settings)
+        now = self._clock.now()
+        with self._lock:
+            memory = self._memories.get(cluster.uid)
+            if memory is None:
+                memory = Memory(cluster.generation, now, manifest, connection)
+                self._memories[cluster.uid] = memory
+            else:
+                since = memory.since if memory.generation == cluster.generation else now
+                memory.turn(cluster.generation, since, manifest, connection)
+        return memory
+
+    def _context(self, cluster: Cluster, memory: Memory) -> Context:
+        connection = memory.connection or Connection(server="")
+        return Context(
+            uid=cluster.uid,
+            key=cluster.key,
+            generation=cluster.generation,
+            manifest=memory.manifest,
+            connection=connection,
+            agent_image=connection.agent_image or self._settings.agent_image,
+            now=self._clock.now(),
+            since=memory.since,
+            identity=memory.identity,
+        )
+
+    def _work(self, cluster: Cluster, memory: Memory) -> Finding:
+        wanted = _wanted(cluster, memory)
+        if memory.connection is None:
+            return self._unconnected(cluster, wanted)
+        client = self._client(memory, memory.connection)
+        seen = applying.look(client, cluster.uid)
+        memory.misses = 0
+        self._renew(cluster, memory, client)
+        if wanted:
+            self._check(cluster, memory, client, seen)
+        elif cluster.removal is not None:
+            # Nobody asks any more; what was known goes on being shown.
+            memory.identity = Identity(provider_url=cluster.status.oidc_provider_url)
+        return self._converge(cluster, memory, client, seen, wanted)
+
+    def _client(self, memory: Memory, connection: Connection) -> Client:
+        if memory.client is None or memory.dialled != connection:
+            memory.hang_up()
+            access = connecting.access_of(connection, allow_loopback=self._settings.allow_loopback)
+            memory.client = self._dial(access)
+            memory.dialled = connection
+        return memory.client
+
+    def _unconnected(self, cluster: Cluster, wanted: Collection[str]) -> Finding:
+        if cluster.removal is not None:
+            return Finding(cluster.status, Done(), gone=True)
+        if wanted:
+            raise Obstacle("ConnectionMissing", "no connection is stored")
+        return Finding(ClusterStatus(observed_generation=cluster.generation), Done())
+
+    def _renew(self, cluster: Cluster, memory: Memory, client: Client) -> None:
+        """A failure is remembered and told when it gets serious; the token that works goes on being used."""
+        connection = memory.connection
+        due = renewal.due_at(connection) if connection is not None else None
+        now = self._clock.now()
+        if connection is None or due is None or now < due:
+            return
+        try:
+            renewed = renewal.renewed(connection, client, now=now)
+        except KubeError as error:
+            memory.renewal_failure = error
+            _log.warning("token not renewed", cluster=str(cluster.key), error=str(error))
+            return
+        memory.renewal_failure = None
+        if connections.renew(self._database, cluster.uid, replaces=connection, renewed=renewed, now=now):
+            memory.connection = renewed  # the next run dials with it; the old token is good for this one
+        else:
+            memory.stale = True
+
+    def _check(self, cluster: Cluster, memory: Memory, client: Client, seen: Seen) -> None:
+        """What is asked on a change, once an hour where all is well, and every half minute where it is not."""
+        now = self._clock.now()
+        believed = _BELIEVED if memory.settled else _BELIEVED_UNSETTLED
+        owner = seen.get(OWNER_KEY)
+        owner_stands = owner is not None and applying.version_of(owner) == memory.owner_version
+        if memory.checked_at is not None and now - memory.checked_at < believed and owner_stands:
+            return
+        connecting.check_version(client)
+        memory.owner_version = ownership.claim(
+            client,
+            hub=self._hub,
+            uid=cluster.uid,
+            is_known=lambda uid: clusters.load(self._database, uid) is not None,
+        )
+        connecting.check_rights(client)
+        memory.identity = issuer.discover(
+            self._context(cluster, memory), client, self._shelf, public_url=self._settings.public_url
+        )
+        memory.checked_at = now
+
+    def _converge(
+        self, cluster: Cluster, memory: Memory, client: Client, seen: Seen, wanted: tuple[str, ...]
+    ) -> Finding:
+        context = self._context(cluster, memory)
+        interested = (*wanted, *removal.leaving(seen, wanted))
+        evidence = _evidence(client, memory, seen, interested)
+        plan = planning.plan(context, memory, seen, wanted=wanted, evidence=evidence)
+        applied = applying.apply(client, plan.desired, seen, memory.remembered)
+        pruned = applying.prune(
+            client, cluster.uid, seen, keep=plan.keep, last=plan.last, remembered=memory.remembered
+        )
+        shown = planning.evidence_keys(wanted)
+        memory.evidence |= {key: obj for key, obj in applied.objects.items() if key in shown}
+        add_ons = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}
+        gone = set(pruned)
+        left = [key for key in seen if key not in gone]
+        add_ons |= {key: step.status for key, step in plan.departing.items() if not step.finished}
+        return self._found(cluster, memory, context, add_ons, applied=applied, pruned=pruned, left=left)
+
+    def _found(
+        self,
+        cluster: Cluster,
+        memory: Memory,
+        context: Context,
+        add_ons: Mapping[str, AddOnStatus],
+        *,
+        applied: applying.Applied,
+        pruned: Collection[ObjectKey],
+        left: Collection[ObjectKey],
+    ) -> Finding:
+        quiet = not (applied.changed or applied.repaired or pruned)
+        states = {status.state for status in add_ons.values()}
+        memory.settled = quiet and states <= {State.READY}
+        expiring = renewal.expiring(context, memory.renewal_failure)
+        status = conditions.reached(context, add_ons, issues=(expiring,) if expiring else ())
+        events = conditions.changes(applied, pruned)
+        if cluster.removal is not None and not add_ons and not left:
+            return Finding(status, Done(), [*events, removal.farewell()], gone=True)
+        outcome = pacing.after(
+            add_ons,
+            attempts=memory.attempts,
+            connection=context.connection,
+            now=context.now,
+            look_seconds=self._settings.look_seconds,
+        )
+        memory.attempts = memory.attempts + 1 if pacing.waits_for_the_cluster(states) else 0
+        if cluster.removal is not None and isinstance(outcome, Done):
+            outcome = RequeueAfter(pacing.REMOVING_SECONDS[0])
+        return Finding(status, outcome, events)
+
+    def _cut_short(self, cluster: Cluster, memory: Memory, failure: Failure) -> Finding:
+        """Tells the failure; the first miss of a cluster that answered a moment ago is only tried again."""
+        old = cluster.status
+        memory.stale = failure.code == "CredentialRefused"
+        if not failure.waits_for_a_person:
+            memory.misses += 1
+            known = old.observed_generation == cluster.generation and old.issues == ()
+            if not failure.code or (known and memory.misses == 1):
+                return Finding(old, failure.error)
+        removing = cluster.removal is not None
+        keys = dict.fromkeys(old.add_ons if removing else _wanted(cluster, memory))
+        keys |= dict.fromkeys(key for key, was in old.add_ons.items() if was.state is State.REMOVING)
+        context = self._context(cluster, memory)
+        return Finding(conditions.cut_short(context, failure, old, keys, removing=removing), failure.error)
+
+    def _write(self, cluster: Cluster, finding: Finding, *, shard: int, epoch: int) -> None:
+        now = self._clock.now()
+        status = with_transition_times(finding.status, cluster.status)
+        events = [*finding.events, *conditions.events(cluster.status, status)]
+        if status != cluster.status or events:
+            statuses.write(self._database, cluster.uid, status, events, shard=shard, epoch=epoch, now=now)
+        if finding.gone:
+            clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
+            self.drop([cluster.uid])
+
+
+def _wanted(cluster: Cluster, memory: Memory) -> tuple[str, ...]:
+    if cluster.removal is not None:
+        return ()
+    return tuple(key for key, add_on in ADD_ONS.items() if add_on.enabled(memory.manifest))
+
+
+def _evidence(client: Client, memory: Memory, seen: Seen, add_ons: Collection[str]) -> Evidence:
+    """What the add-ons want to see whole, read again where it is not the version we know."""
+    known = memory.evidence
+    memory.evidence = {}
+    for key in planning.evidence_keys(add_ons) & seen.keys():
+        old = known.get(key)
+        if old is not None and applying.version_of(old) == applying.version_of(seen[key]):
+            memory.evidence[key] = old
+            continue
+        try:
+            kind = applying.kind_named(key)
+            memory.evidence[key] = client.get(kind, key.name, namespace=key.namespace or None)
+        except NotFound:
+            continue  # gone since the look
+    return memory.evidence

@@ -1,0 +1,75 @@
+"""What one process remembers of a cluster between two runs, so that an unchanged one costs only a look.
+
+All of it can be lost at any time: the next run then does more, and comes to the same end. Only the worker that runs a
+cluster touches its memory; the queue never runs one cluster twice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controller.addons.addon import Identity
+from controller.applying import Desired, Remembered
+from kube.client import Client
+from kube.errors import KubeError
+from kube.objects import Object, ObjectKey
+from schemas.connection import Connection
+from schemas.manifest import Manifest
+
+
+@dataclass
+class Memory:
+    """One cluster.
+
+    `generation` and `since`: the change that was last read from the fleet, and when. `checked_at`: when version,
+    ownership, rights and issuer were last asked for; None: ask. `settled`: Ready, and nothing was left to do.
+    `attempts`: runs in a row that waited for the cluster. `misses`: runs in a row without an answer. `stale`: the
+    connection must be read again. `dialled`: what `client` was made from.
+    """
+
+    generation: int
+    since: datetime
+    manifest: Manifest
+    connection: Connection | None
+    stale: bool = False
+    client: Client | None = None
+    dialled: Connection | None = None
+    identity: Identity = field(default_factory=Identity)
+    checked_at: datetime | None = None
+    owner_version: str = ""
+    renewal_failure: KubeError | None = None
+    remembered: Remembered = field(default_factory=Remembered)
+    evidence: dict[ObjectKey, Object] = field(default_factory=dict)
+    settled: bool = False
+    attempts: int = 0
+    misses: int = 0
+    _desired: tuple[object, Desired] | None = None
+
+    def turn(
+        self, generation: int, since: datetime, manifest: Manifest, connection: Connection | None
+    ) -> None:
+        """A new change: what was found out must be found out again; what was applied still stands there."""
+        self.stale = False
+        self.generation, self.since = generation, since
+        self.manifest, self.connection = manifest, connection
+        self.unsettle()
+        self.attempts = 0
+
+    def unsettle(self) -> None:
+        """Something went wrong or changed: ask everything again."""
+        self.settled = False
+        self.checked_at = None
+
+    def desired(self, signature: object, build: Callable[[], Desired]) -> Desired:
+        """The desired objects, built again only when what they are made from (`signature`) changed."""
+        if self._desired is None or self._desired[0] != signature:
+            self._desired = signature, build()
+        return self._desired[1]
+
+    def hang_up(self) -> None:
+        """Gives the client's sockets back."""
+        if self.client is not None:
+            self.client.close()
+            self.client = None
