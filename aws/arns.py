@@ -22,7 +22,7 @@ PARTITIONS = (
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 # IAM CreateRole: a path is "/" or begins and ends with it (at most 512 characters); a name has at most 64.
-_PATH = re.compile(r"/(?:[!-.0-~]+/)*")
+_PATH = re.compile(r"/(?:[!-~]+/)?")
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _LONGEST_PATH = 512
 _FIELDS = 6
@@ -62,9 +62,9 @@ def parse_role(text: str) -> RoleArn:
     kind, slash, rest = resource.partition("/")
     if kind != "role" or not slash:
         raise ValueError(f"an ARN of an IAM {kind or 'resource'}: expected role/NAME")
-    directory, _, name = rest.rpartition("/")
-    path = f"/{directory}/" if directory else "/"
-    if _PATH.fullmatch(path) is None or len(path) > _LONGEST_PATH or rest.startswith("/"):
+    directory, slash, name = rest.rpartition("/")
+    path = f"/{directory}{slash}"
+    if _PATH.fullmatch(path) is None or len(path) > _LONGEST_PATH:
         raise ValueError(f"role path {path!r}: expected at most 512 printable characters between slashes")
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"role name {name!r}: expected 1 to 64 letters, digits and _+=,.@-")

@@ -13,6 +13,7 @@ from typing import Protocol
 from aws import errors, registry_hosts
 from aws.credentials import RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure, Hop, HopName
+from aws.images import parse_image
 
 
 class AssumeRole(Protocol):
@@ -66,7 +67,7 @@ def walk(
     own host; it may be None. A token that cannot be read (`OSError`, or no text) is `TokenUnreadable`.
 
     Raises:
-        ValueError: there are no registries, or one is no private ECR registry.
+        ValueError: there are no registries, or one is no private ECR registry, or `image` is no image of one.
     """
     regions = _hosts_by_region(registries, image)
     try:
@@ -110,9 +111,7 @@ def _hosts_by_region(registries: Sequence[str], image: str | None) -> dict[str, 
             raise ValueError(f"registry {name!r}: expected a private ECR registry")
         found.setdefault(registry.region, {})[registry.host] = None
     if image is not None:
-        registry = registry_hosts.of_image(image)
-        if registry is None:
-            raise ValueError(f"image {image!r}: expected one of a private ECR registry")
+        registry = parse_image(image).registry
         found.setdefault(registry.region, {})[registry.host] = image
     if not found:
         raise ValueError("a walk needs at least one registry")

@@ -1,7 +1,7 @@
 """Image references, as far as a registry needs them.
 
-The grammar is that of github.com/distribution/reference; `schemas` and `aws.registry` must not put into a URL what
-is no reference.
+The grammar is that of github.com/distribution/reference. Called by `aws.chain` and `aws.registry`, which must not put
+into a URL what is no reference.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ECR's host names: plain, FIPS and dual-stack, in each partition.
 
-`schemas` callers, `controller` and the agent ask which registry (and so which region, hence which credential) an
+`controller` and the agent ask which registry (and so which region, hence which credential) an
 image belongs to, and under which host names a pull secret has to offer it.
 
 The forms are those of the upstream `ecr-credential-provider` and of

@@ -183,7 +183,10 @@ def test_a_redirect_is_not_followed_with_the_credential(image: str | None) -> No
         hosts.append((request.host, "Authorization" in request.headers))
         return Response(status=307, headers={"Location": f"{request.host_url}elsewhere"})
 
-    with served(redirecting) as url, pytest.raises(AwsFailure, match=r"redirect to .*, which is not followed"):
+    with (
+        served(redirecting) as url,
+        pytest.raises(AwsFailure, match=r"redirect to .*, which is not followed"),
+    ):
         registry.check(
             host=REGISTRY, credential=CREDENTIAL, image=image, endpoints=AwsEndpoints(registry=url)
         )
