@@ -171,12 +171,16 @@ class Database:
         with _translated(), self.engine.connect() as session:
             yield session
 
-    @contextmanager
-    def dedicated(self) -> Iterator[Session]:
-        """A connection outside the pool, kept for as long as the caller likes (`fleet.work.Bell`)."""
-        with _translated(), self.engine.connect() as session:
-            session.detach()
-            yield session
+    def dedicated(self) -> Any:
+        """The driver's own connection outside the pool, which the caller closes (`fleet.work.Bell`).
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with _translated():
+            pooled = self.engine.raw_connection()
+            pooled.detach()
+            return pooled.dbapi_connection
 
     def hub_id(self) -> str:
         """The random id of this hub, made at the first migration: the owner's name in each cluster."""

@@ -5,9 +5,9 @@ Written by every command of the fleet, read by `controller`.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Collection
-from contextlib import ExitStack
 from time import monotonic
 from typing import Any
 
@@ -118,19 +118,17 @@ class Bell:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._stack = ExitStack()
-        self._session: Session | None = None
+        self._connection: Any = None
         self._version = 0
         self._listen()
 
     def _listen(self) -> None:
         """Raises `DatabaseUnavailable`."""
-        session = self._stack.enter_context(self._database.dedicated())
+        self._connection = self._database.dedicated()
         if self._database.is_postgresql:
-            session.exec_driver_sql(f"LISTEN {CHANNEL}")
+            self._connection.execute(f"LISTEN {CHANNEL}")
         else:
-            self._version = self._data_version(session)
-        self._session = session
+            self._moved()
 
     def wait(self, timeout_seconds: float, stop: threading.Event) -> bool:
         """True as soon as something changed, False after the time or once `stop` is set.
@@ -149,45 +147,33 @@ class Bell:
 
     def _rang(self, remaining: float, stop: threading.Event) -> bool:
         try:
-            if self._session is None:
+            if self._connection is None:
                 self._listen()
                 return True
             if self._database.is_postgresql:
-                return self._heard(self._session, min(_STOP_POLL_SECONDS, remaining))
-            return self._moved(self._session, min(_SQLITE_POLL_SECONDS, remaining))
-        except DatabaseUnavailable:
+                return self._heard(min(_STOP_POLL_SECONDS, remaining))
+            # The condition only cuts the pause short; whether something changed is the database's to say.
+            with self._database.written:
+                if self._moved():
+                    return True
+                self._database.written.wait(min(_SQLITE_POLL_SECONDS, remaining))
+        except (DatabaseUnavailable, psycopg.Error, sqlite3.Error):
             self.close()
             stop.wait(min(_STOP_POLL_SECONDS, remaining))
-            return False
+        return False
 
-    def _heard(self, session: Session, seconds: float) -> bool:
-        connection = session.connection.driver_connection
-        try:
-            return isinstance(connection, psycopg.Connection) and bool(
-                list(connection.notifies(timeout=seconds, stop_after=1))
-            )
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(str(error)) from error
+    def _heard(self, seconds: float) -> bool:
+        """Whatever came since the last call waits in the driver's queue."""
+        return bool(list(self._connection.notifies(timeout=seconds, stop_after=1)))
 
-    def _moved(self, session: Session, seconds: float) -> bool:
-        """The condition only cuts the pause short; whether something changed is the database's to say."""
-        with self._database.written:
-            if self._look(session):
-                return True
-            self._database.written.wait(seconds)
-            return False
-
-    def _look(self, session: Session) -> bool:
-        version = self._data_version(session)
-        changed = version != self._version
-        self._version = version
-        return changed
-
-    @staticmethod
-    def _data_version(session: Session) -> int:
-        return int(session.exec_driver_sql("PRAGMA data_version").scalar_one())
+    def _moved(self) -> bool:
+        """Whether another connection committed since the last call: the number is of use only to compare."""
+        before = self._version
+        self._version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return before != self._version
 
     def close(self) -> None:
         """Gives its connection back."""
-        self._session = None
-        self._stack.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

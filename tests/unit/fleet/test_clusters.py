@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_a_change_of_tags_alone_asks_for_no_reconcile(
 def test_a_change_of_settings_alone_asks_for_a_reconcile(
     database: Database, admin: Principal, demo: ClusterKey, stored: Cluster, wish: Wish
 ) -> None:
-    settings = {"awsECR": {"registries": []}}
+    settings: dict[str, Any] = {"awsECR": {"registries": []}}
 
     written = clusters.put(database, admin, demo, Wish(wish.manifest, settings), now=LATER)
 
@@ -194,13 +195,9 @@ def test_empty_settings_reset_them(
     ],
 )
 def test_a_wrong_expectation_is_refused_and_nothing_changed(
-    database: Database,
-    admin: Principal,
-    demo: ClusterKey,
-    stored: Cluster,
-    expect: Expectation,
-    refusal: type[Exception],
+    database: Database, admin: Principal, stored: Cluster, expect: Expectation, refusal: type[Exception]
 ) -> None:
+    demo = stored.key
     finish_all(database)
 
     with pytest.raises(refusal, match="changed meanwhile"):
