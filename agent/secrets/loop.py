@@ -318,58 +318,55 @@ class SecretsAgent:
         wanted, view = self._wanted, self._namespaces.get("", name)
         if wanted is None:
             return Done()
-        self._queue.add(Task(Duty.REPORT))
-        if view is None or view.terminating:
-            # What is in it goes with it, and nothing may be made in it.
-            self._results.drop(name)
-            return Done()
-        configuration = wanted.configuration
         try:
-            if configuration.removing or not self._is_selected(name):
-                self._filling.give_back(name, configuration.cluster_uid)
-                result = NamespaceResult(wanted)
+            if view is None or view.terminating:
+                # What is in it goes with it, and nothing may be made in it.
+                self._results.drop(name)
             else:
-                ready = self._filling.fill(name, configuration, self._offer(wanted))
-                result = NamespaceResult(wanted, ready=ready)
+                self._results.put(name, self._bring(name, wanted))
         except NotFilled as no:
             self._results.put(name, NamespaceResult(wanted, error=NamespaceError(name, no.code, no.message)))
             self._metrics.failed(no.code)
             if no.retry:
                 raise Retryable(no.message) from no
-            return Done()
-        self._results.put(name, result)
+        finally:
+            self._queue.add(Task(Duty.REPORT))
         return Done()
+
+    def _bring(self, name: str, wanted: Wanted) -> NamespaceResult:
+        configuration = wanted.configuration
+        if configuration.removing or not self._is_selected(name):
+            self._filling.give_back(name, configuration.cluster_uid)
+            return NamespaceResult(wanted)
+        return NamespaceResult(wanted, ready=self._filling.fill(name, configuration, self._offer(wanted)))
 
     def _write_report(self) -> Outcome:
         wanted = self._wanted
         if wanted is None:
             return Done()
-        now = self._clock.now()
-        removing = wanted.configuration.removing
+        now, removing = self._clock.now(), wanted.configuration.removing
+        alive, results, offer = self._alive(), self._results.of(wanted), self._offer(wanted)
         selected = frozenset() if removing else self._selected()
-        alive = self._alive()
-        results = self._results.of(wanted)
-        proofs = self._regions.proofs()
+        errors = [result.error for result in results.values() if result.error is not None]
+        ready = [name for name in selected if name in results and results[name].ready]
         waited = (now - wanted.changed_at).total_seconds()
-        due = alive if removing else selected
-        if waited < _SETTLING_SECONDS and (
-            not due <= results.keys() or not (removing or self._regions.all_proven(wanted))
-        ):
+        if removing:
+            settled = alive <= results.keys()
+        else:
+            served = len(ready) + len(errors) >= len(selected)
+            settled = self._regions.all_proven(wanted) and (served or not offer.complete)
+        if not settled and waited < _SETTLING_SECONDS:
             return RequeueAfter(_SETTLING_SECONDS - waited)
-        removed = (
-            removing
-            and all(name in results and results[name].error is None for name in alive)
-            and not self._filling.holds_ours(wanted.configuration.cluster_uid) & alive
-        )
+        left = self._filling.holds_ours(wanted.configuration.cluster_uid) & alive
         report = compose(
             wanted,
             now=now,
-            removed=removed,
-            proofs=proofs,
-            credentials=self._cache.good(wanted.regions, now),
+            removed=removing and settled and not left and not errors,
+            proofs=self._regions.proofs(),
+            credentials=offer.credentials,
             selected=selected,
-            ready=[name for name in selected if name in results and results[name].ready],
-            errors=[result.error for result in results.values() if result.error is not None],
+            ready=ready,
+            errors=errors,
         )
         again_in = self._reporter.write(report, wanted.configuration.cluster_uid)
         return Done() if again_in is None else RequeueAfter(again_in)

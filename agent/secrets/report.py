@@ -31,7 +31,7 @@ from schemas.agent_documents import (
 )
 from schemas.version import __version__
 
-SHORTEST_PAUSE_SECONDS = 3.0
+SHORTEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 600.0
 
 
@@ -104,8 +104,7 @@ class Reporter:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._said: str | None = None
-        self._written_at: datetime | None = None
+        self._last: AgentReport | None = None
 
     def recall(self) -> AgentReport | None:
         """The report that stands there, ours or the last agent's; None when there is none that we can read.
@@ -118,7 +117,7 @@ class Reporter:
             report = load_report((found.get("data") or {})[REPORT_KEY])
         except (NotFound, KeyError, ValueError):
             return None
-        self._said, self._written_at = _without_time(report), report.written_at
+        self._last = report
         return report
 
     def write(self, report: AgentReport, cluster_uid: str) -> float | None:
@@ -131,14 +130,18 @@ class Reporter:
         Raises:
             kube.errors.KubeError: the cluster's API failed.
         """
-        saying, now = _without_time(report), report.written_at
-        age = (now - self._written_at).total_seconds() if self._written_at is not None else HEARTBEAT_SECONDS
-        if age < 0:
-            age = HEARTBEAT_SECONDS  # the last agent's clock was ahead
-        if saying == self._said and (report.removed or age < HEARTBEAT_SECONDS):
-            return None if report.removed else HEARTBEAT_SECONDS - age
-        if age < SHORTEST_PAUSE_SECONDS:
-            return SHORTEST_PAUSE_SECONDS - age
+        last = self._last
+        if last is not None:
+            age = (report.written_at - last.written_at).total_seconds()
+            silent = _without_time(report) == _without_time(last)
+            if silent and report.removed:
+                return None
+            if silent and 0 <= age < HEARTBEAT_SECONDS:
+                return HEARTBEAT_SECONDS - age
+            # What the hub waits for never waits: that its change was taken up, or that all was given back.
+            awaited = report.generation != last.generation or report.removed != last.removed
+            if not awaited and 0 <= age < SHORTEST_PAUSE_SECONDS:
+                return SHORTEST_PAUSE_SECONDS - age
         self._client.apply(
             {
                 "apiVersion": CONFIG_MAP.api_version,
@@ -151,7 +154,7 @@ class Reporter:
                 "data": {REPORT_KEY: dump_report(report)},
             }
         )
-        self._said, self._written_at = saying, now
+        self._last = report
         return None if report.removed else HEARTBEAT_SECONDS
 
 
