@@ -5,9 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from kube import errors
-from kube.apply import Change, apply_all, prune, resource_versions
 from kube.client import Client
-from kube.objects import CONFIG_MAP, SECRET, Object, ObjectKey
+from kube.objects import CONFIG_MAP, Object
 
 ConfigMaps = Callable[..., Object]
 
@@ -199,48 +198,3 @@ def test_the_image_pull_secrets_of_a_service_account_are_one_whole(
         client.apply({**account, "imagePullSecrets": [{"name": "ours"}]}, force=False)
 
     assert "imagePullSecrets" in caught.value.message
-
-
-def test_applying_a_list_says_what_became_of_each(
-    client: Client, namespace: str, config_map: ConfigMaps
-) -> None:
-    client.apply(config_map("changed", x="1"))
-    client.apply(config_map("same", x="1"))
-    before = resource_versions(client.list(CONFIG_MAP, namespace=namespace, metadata_only=True).items)
-
-    applied = apply_all(
-        client,
-        [config_map("same", x="1"), config_map("new", x="1"), config_map("changed", x="2")],
-        before=before,
-    )
-
-    assert {"changed": Change.CHANGED, "new": Change.CREATED, "same": Change.UNCHANGED} == {
-        each.key.name: each.change for each in applied
-    }
-
-
-def test_pruning_takes_what_is_ours_and_unwanted_and_nothing_else(
-    client: Client, namespace: str, config_map: ConfigMaps
-) -> None:
-    ours = {"app.kubernetes.io/managed-by": "pullpass", "pullpass.dev/cluster": "c1"}
-    client.create(config_map("wanted", labels=ours))
-    client.create(config_map("unwanted", labels=ours))
-    client.create(config_map("half-ours", labels={"app.kubernetes.io/managed-by": "pullpass"}))
-    client.create(config_map("foreign", labels={"app": "theirs"}))
-    metadata = {"name": "unwanted", "namespace": namespace, "labels": ours}
-    client.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
-
-    deleted = prune(
-        client,
-        [CONFIG_MAP, SECRET],
-        labels=ours,
-        keep={ObjectKey("v1", "ConfigMap", namespace, "wanted")},
-        namespace=namespace,
-    )
-
-    names = {obj["metadata"]["name"] for obj in client.list(CONFIG_MAP, namespace=namespace).items}
-    assert {"wanted", "half-ours", "foreign"} == names - {"kube-root-ca.crt"}
-    assert (
-        ObjectKey("v1", "ConfigMap", namespace, "unwanted"),
-        ObjectKey("v1", "Secret", namespace, "unwanted"),
-    ) == deleted
