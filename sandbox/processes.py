@@ -106,7 +106,7 @@ class ContainerProcess:
             output: Any = subprocess.DEVNULL
             if self._around.log is not None:
                 output = stack.enter_context(self._around.log.open("ab"))
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - the command of a Deployment is what is to run
                 [self._inside(part) for part in command],
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ threads behind; this one is asked for a few hundred requests a second and stops 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import select
 import socket
@@ -222,7 +223,5 @@ def _bound(port: int) -> socket.socket:
 
 def _shut(connection: socket.socket) -> None:
     """Wakes whoever reads from it. The plain socket's way even for TLS, which another thread is using."""
-    try:
+    with contextlib.suppress(OSError):  # not connected any more
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError:
-        pass  # not connected any more

@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox.kubernetes.kinds import (
     ADMISSION_GROUP,
-    CLUSTER_ROLE_BINDING,
     DAEMON_SET,
     DEPLOYMENT,
     NAMESPACE,
     POD,
     RBAC_GROUP,
-    ROLE_BINDING,
-    SECRET,
     Kind,
 )
 
@@ -34,28 +31,64 @@ def has_generation(kind: Kind) -> bool:
 
 def fill(kind: Kind, obj: Object) -> None:
     """Fills `obj`, a copy that nobody else holds, in place."""
-    if kind in (DEPLOYMENT, DAEMON_SET):
-        _fill_workload(kind, obj.setdefault("spec", {}))
-    elif kind == POD:
-        spec = obj.setdefault("spec", {})
-        _fill_pod(spec)
-        spec.setdefault("enableServiceLinks", True)
-    elif kind == NAMESPACE:
-        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"].get(
-            "name", ""
-        )
-    elif kind == SECRET:
-        _fill_secret(obj)
-    elif kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING):
-        for subject in obj.get("subjects", ()):
-            if subject.get("kind") in ("User", "Group"):
-                subject.setdefault("apiGroup", RBAC_GROUP)
-    elif kind.kind == "ValidatingAdmissionPolicy":
-        spec = obj.setdefault("spec", {})
-        spec.setdefault("failurePolicy", "Fail")
-        if "matchConstraints" in spec:
-            _fill_match(spec["matchConstraints"])
-    elif kind.kind == "ValidatingAdmissionPolicyBinding" and "matchResources" in obj.get("spec", {}):
+    filler = _FILLERS.get(kind.kind)
+    if filler is not None:
+        filler(obj)
+
+
+def _fill_deployment(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("replicas", 1)
+    spec.setdefault("progressDeadlineSeconds", 600)
+    _fill_strategy(spec.setdefault("strategy", {}), "25%", "25%")
+    _fill_template(spec)
+
+
+def _fill_daemon_set(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    _fill_strategy(spec.setdefault("updateStrategy", {}), 1, 0)
+    _fill_template(spec)
+
+
+def _fill_strategy(strategy: Object, unavailable: int | str, surge: int | str) -> None:
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", unavailable)
+        rolling.setdefault("maxSurge", surge)
+
+
+def _fill_template(spec: Object) -> None:
+    spec.setdefault("revisionHistoryLimit", 10)
+    if "template" in spec:
+        _fill_pod_spec(spec["template"].setdefault("spec", {}))
+
+
+def _fill_pod(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    _fill_pod_spec(spec)
+    spec.setdefault("enableServiceLinks", True)
+
+
+def _fill_namespace(obj: Object) -> None:
+    metadata = obj["metadata"]
+    metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name", "")
+
+
+def _fill_binding(obj: Object) -> None:
+    for subject in obj.get("subjects", ()):
+        if subject.get("kind") in ("User", "Group"):
+            subject.setdefault("apiGroup", RBAC_GROUP)
+
+
+def _fill_policy(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("failurePolicy", "Fail")
+    if "matchConstraints" in spec:
+        _fill_match(spec["matchConstraints"])
+
+
+def _fill_policy_binding(obj: Object) -> None:
+    if "matchResources" in obj.get("spec", {}):
         _fill_match(obj["spec"]["matchResources"])
 
 
@@ -75,27 +108,7 @@ def _fill_match(match: Object) -> None:
         rule.setdefault("scope", "*")
 
 
-def _fill_workload(kind: Kind, spec: Object) -> None:
-    spec.setdefault("revisionHistoryLimit", 10)
-    if kind == DEPLOYMENT:
-        spec.setdefault("replicas", 1)
-        spec.setdefault("progressDeadlineSeconds", 600)
-        strategy = spec.setdefault("strategy", {})
-        if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-            rolling = strategy.setdefault("rollingUpdate", {})
-            rolling.setdefault("maxUnavailable", "25%")
-            rolling.setdefault("maxSurge", "25%")
-    else:
-        strategy = spec.setdefault("updateStrategy", {})
-        if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-            rolling = strategy.setdefault("rollingUpdate", {})
-            rolling.setdefault("maxUnavailable", 1)
-            rolling.setdefault("maxSurge", 0)
-    if "template" in spec:
-        _fill_pod(spec["template"].setdefault("spec", {}))
-
-
-def _fill_pod(spec: Object) -> None:
+def _fill_pod_spec(spec: Object) -> None:
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("dnsPolicy", "ClusterFirst")
@@ -153,6 +166,19 @@ def _fill_volume(volume: Object) -> None:
         for item in source.get("downwardAPI", {}).get("items", ()):
             if "fieldRef" in item:
                 item["fieldRef"].setdefault("apiVersion", "v1")
+
+
+_FILLERS: dict[str, Callable[[Object], None]] = {
+    "Deployment": _fill_deployment,
+    "DaemonSet": _fill_daemon_set,
+    "Pod": _fill_pod,
+    "Namespace": _fill_namespace,
+    "Secret": _fill_secret,
+    "RoleBinding": _fill_binding,
+    "ClusterRoleBinding": _fill_binding,
+    "ValidatingAdmissionPolicy": _fill_policy,
+    "ValidatingAdmissionPolicyBinding": _fill_policy_binding,
+}
 
 
 def prepare(kind: Kind, obj: Object) -> None:

@@ -119,31 +119,34 @@ def differences(old: Any, new: Any, of: Type) -> tuple[Fields, Fields]:
     changed: set[Path] = set()
     removed: set[Path] = set()
 
-    def everything(value: Any, of: Type, path: Path, into: set[Path]) -> None:
-        if path:
-            into.add(path)
-        if value and _merges(of):
-            for element, (item, item_type) in _children(value, of).items():
-                everything(item, item_type, (*path, element), into)
-
     def walk(old: Any, new: Any, of: Type, path: Path) -> None:
         if old is new:
             return
         if old is _MISSING:
-            everything(new, of, path, changed)
+            _collect(new, of, path, changed)
         elif new is _MISSING:
-            everything(old, of, path, removed)
+            _collect(old, of, path, removed)
         elif _merges(of):
             before, after = _children(old, of), _children(new, of)
-            for element, (item, item_type) in after.items():
-                walk(before[element][0] if element in before else _MISSING, item, item_type, (*path, element))
-            for element in before.keys() - after.keys():
-                walk(before[element][0], _MISSING, before[element][1], (*path, element))
+            gone = (_MISSING, of)
+            for element in before.keys() | after.keys():
+                then, now = before.get(element, gone), after.get(element, gone)
+                item_type = now[1] if element in after else then[1]
+                walk(then[0], now[0], item_type, (*path, element))
         elif old != new:
             changed.add(path)
 
     walk(old, new, of, ())
     return frozenset(changed - UNOWNED), frozenset(removed - UNOWNED)
+
+
+def _collect(value: Any, of: Type, path: Path, into: set[Path]) -> None:
+    """A field and every one below."""
+    if path:
+        into.add(path)
+    if value and _merges(of):
+        for element, (item, item_type) in _children(value, of).items():
+            _collect(item, item_type, (*path, element), into)
 
 
 def merged(live: Any, applied: Any, of: Type) -> Any:

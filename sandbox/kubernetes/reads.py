@@ -92,53 +92,73 @@ class Reader:
             revision = int(query.resource_version or 0)
         except ValueError as error:
             raise bad_request(f"invalid resource version: {query.resource_version}") from error
-        return self._events(kind, target.namespace, matches, revision, query, deserted)
+        told = _Selection(kind, target.namespace, matches, metadata_only=query.metadata_only)
+        return self._events(told, revision, query, deserted)
 
     def _events(
-        self,
-        kind: Kind,
-        namespace: str,
-        matches: Matcher | None,
-        revision: int,
-        query: Query,
-        deserted: Callable[[], bool],
+        self, told: _Selection, revision: int, query: Query, deserted: Callable[[], bool]
     ) -> Iterator[bytes]:
-        encode = (
-            (lambda stored: dumped(metadata_of(stored.object)))
-            if query.metadata_only
-            else (lambda stored: stored.encoded)
-        )
-        if revision == 0:
-            found, revision = self._store.all(kind, namespace)
-            for stored in found:
-                if matches is None or matches(stored.object):
-                    yield _event("ADDED", encode(stored))
         starts = self._store.starts
+        if revision == 0:
+            found, revision = self._store.all(told.kind, told.namespace)
+            yield b"".join(told.added(stored) for stored in found)
         end = time.monotonic() + query.timeout_seconds
         bookmark_at = time.monotonic() + min(_BOOKMARK_SECONDS, max(query.timeout_seconds - 2.0, 0.5))
         while not self._store.closed and self._store.starts == starts:
             try:
-                changes, revision_now = self._store.changes_since(kind, revision)
+                changes, reached = self._store.changes_since(told.kind, revision)
             except WindowPassed as passed:
                 error = expired(f"too old resource version: {revision} ({passed.oldest})")
                 yield _event("ERROR", dumped(error.status()))
                 return
-            lines = []
-            for change in changes:
-                type_ = _seen_as(change, namespace, matches)
-                if type_:
-                    lines.append(_event(type_, encode(change.last)))
-            if lines:
-                yield b"".join(lines)
-            revision = revision_now
+            revision = reached
+            yield b"".join(map(told.change, changes))
             now = time.monotonic()
             if query.bookmarks and now >= bookmark_at:
                 bookmark_at = now + _BOOKMARK_SECONDS
-                yield _bookmark(kind, revision, metadata_only=query.metadata_only)
+                yield told.bookmark(revision)
             if now >= end or deserted():
                 return
             until = min(end, bookmark_at) if query.bookmarks else end
-            self._store.wait(kind, revision, min(until - now, _LOOK_SECONDS))
+            self._store.wait(told.kind, revision, min(until - now, _LOOK_SECONDS))
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """What one watcher is told of, and in which shape."""
+
+    kind: Kind
+    namespace: str
+    matches: Matcher | None
+    metadata_only: bool
+
+    def added(self, stored: Stored) -> bytes:
+        """An object that was there before the watch began."""
+        return _event("ADDED", self._encoded(stored)) if self._selects(stored) else b""
+
+    def change(self, change: Change) -> bytes:
+        """The event of a change, b"" for none: what leaves the selection was deleted, what enters it added."""
+        before, after = self._selects(change.before), self._selects(change.after)
+        if not before and not after:
+            return b""
+        type_ = "DELETED" if not after else "MODIFIED" if before else "ADDED"
+        return _event(type_, self._encoded(change.last))
+
+    def bookmark(self, revision: int) -> bytes:
+        """How far this watch has come."""
+        named: Any = {"kind": self.kind.kind, "apiVersion": self.kind.api_version}
+        if self.metadata_only:
+            named = {"kind": "PartialObjectMetadata", "apiVersion": META_VERSION}
+        metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
+        return _event("BOOKMARK", dumped(named | {"metadata": metadata}))
+
+    def _selects(self, stored: Stored | None) -> bool:
+        if stored is None or (self.namespace and stored.key[0] != self.namespace):
+            return False
+        return self.matches is None or self.matches(stored.object)
+
+    def _encoded(self, stored: Stored) -> bytes:
+        return dumped(metadata_of(stored.object)) if self.metadata_only else stored.encoded
 
 
 def _matcher(kind: Kind, query: Query) -> Matcher | None:
@@ -149,30 +169,8 @@ def _matcher(kind: Kind, query: Query) -> Matcher | None:
     return lambda obj: by_label(obj) and by_field(obj)
 
 
-def _seen_as(change: Change, namespace: str, matches: Matcher | None) -> str:
-    """What a watcher with this selection is told of a change; "" for nothing."""
-
-    def selected(stored: Stored | None) -> bool:
-        if stored is None or (namespace and stored.key[0] != namespace):
-            return False
-        return matches is None or matches(stored.object)
-
-    before, after = selected(change.before), selected(change.after)
-    if after:
-        return "MODIFIED" if before else "ADDED"
-    return "DELETED" if before else ""
-
-
 def _event(type_: str, encoded: bytes) -> bytes:
     return b'{"type":"' + type_.encode() + b'","object":' + encoded + b"}\n"
-
-
-def _bookmark(kind: Kind, revision: int, *, metadata_only: bool) -> bytes:
-    named: Any = {"kind": kind.kind, "apiVersion": kind.api_version}
-    if metadata_only:
-        named = {"kind": "PartialObjectMetadata", "apiVersion": META_VERSION}
-    metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
-    return _event("BOOKMARK", dumped(named | {"metadata": metadata}))
 
 
 def _token(revision: int, key: tuple[str, str]) -> str:

@@ -115,7 +115,7 @@ def unsupported_media_type(supported: Sequence[str]) -> StatusError:
 
 
 def cause(reason: str, field: str, message: str) -> dict[str, str]:
-    """One mistake of an object; `reason` is FieldValueInvalid, FieldValueRequired, …"""
+    """One mistake of an object; `reason` is FieldValueInvalid, FieldValueRequired and the like."""
     return {"reason": reason, "message": message, "field": field}
 
 

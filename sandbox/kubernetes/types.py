@@ -110,30 +110,8 @@ def conformed(
     Raises:
         WrongType: a value is of another type than its field.
     """
-    if isinstance(of, Struct):
-        if not isinstance(value, dict):
-            raise WrongType(path, "map", value)
-        made: dict[str, Any] = {}
-        for key, item in value.items():
-            element = of.fields.get(key)
-            if element is None:
-                if unknown is not None:
-                    unknown.append(f"{path}.{key}")
-            elif item is not None:
-                made[key] = conformed(item, element, f"{path}.{key}", unknown=unknown, defaults=defaults)
-        if defaults:
-            for key, default in of.defaults.items():
-                made.setdefault(key, default)
-        return made
-    if isinstance(of, MapOf):
-        if not isinstance(value, dict):
-            raise WrongType(path, "map", value)
-        inner = of.element
-        return {
-            key: conformed(item, inner, f"{path}.{key}", unknown=unknown, defaults=defaults)
-            for key, item in value.items()
-            if item is not None
-        }
+    if isinstance(of, Scalar):
+        return _scalar(value, of.code, path)
     if isinstance(of, ListOf):
         if not isinstance(value, list):
             raise WrongType(path, "list", value)
@@ -141,7 +119,23 @@ def conformed(
             conformed(item, of.element, f"{path}[{index}]", unknown=unknown, defaults=defaults)
             for index, item in enumerate(value)
         ]
-    return _scalar(value, of.code, path)
+    if not isinstance(value, dict):
+        raise WrongType(path, "map", value)
+    made: dict[str, Any] = {}
+    for key, item in value.items():
+        element = of.fields.get(key) if isinstance(of, Struct) else of.element
+        if element is None:
+            if unknown is not None:
+                unknown.append(f"{path}.{key}")
+        elif item is not None:
+            made[key] = conformed(item, element, f"{path}.{key}", unknown=unknown, defaults=defaults)
+    return _defaulted(made, of) if defaults and isinstance(of, Struct) else made
+
+
+def _defaulted(value: dict[str, Any], of: Struct) -> dict[str, Any]:
+    for key, default in of.defaults.items():
+        value.setdefault(key, default)
+    return value
 
 
 def _scalar(value: Any, code: str, path: str) -> Any:

@@ -114,10 +114,11 @@ def _dns_label(field: str, name: str) -> Causes:
 
 
 def _body(kind: Kind, obj: Object) -> Causes:
+    spec = obj.get("spec", {})
     if kind in (DEPLOYMENT, DAEMON_SET):
-        yield from _workload(obj.get("spec", {}))
+        yield from _workload(spec)
     elif kind == POD:
-        yield from _pod(obj.get("spec", {}), "spec")
+        yield from _pod(spec, "spec")
     elif kind in (SECRET, CONFIG_MAP):
         yield from _data(kind, obj)
     elif kind in (ROLE, CLUSTER_ROLE):
@@ -125,19 +126,18 @@ def _body(kind: Kind, obj: Object) -> Causes:
     elif kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING):
         yield from _binding(kind, obj)
     elif kind.kind == "ValidatingAdmissionPolicy":
-        spec = obj.get("spec", {})
-        if "matchConstraints" not in spec:
-            yield _missing("spec.matchConstraints")
-        if not spec.get("validations") and not spec.get("auditAnnotations"):
-            yield _missing(
-                "spec.validations", "validations or auditAnnotations must contain at least one item"
-            )
+        yield from _policy(spec)
     elif kind.kind == "ValidatingAdmissionPolicyBinding":
-        spec = obj.get("spec", {})
-        if not spec.get("policyName"):
-            yield _missing("spec.policyName")
-        if not spec.get("validationActions"):
-            yield _missing("spec.validationActions")
+        yield from (
+            _missing(f"spec.{name}") for name in ("policyName", "validationActions") if not spec.get(name)
+        )
+
+
+def _policy(spec: Object) -> Causes:
+    if "matchConstraints" not in spec:
+        yield _missing("spec.matchConstraints")
+    if not spec.get("validations") and not spec.get("auditAnnotations"):
+        yield _missing("spec.validations", "validations or auditAnnotations must contain at least one item")
 
 
 def _workload(spec: Object) -> Causes:

@@ -14,18 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.kubernetes import defaults, rbac, validation
+from sandbox.kubernetes import admission, defaults, rbac, validation
 from sandbox.kubernetes import field_ownership as ownership
+from sandbox.kubernetes.decoding import KEPT_METADATA, decoded, decoded_config, with_head
 from sandbox.kubernetes.kinds import (
-    CLUSTER_ROLE,
-    CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     KINDS,
     NAMESPACE,
     POD,
-    RBAC_GROUP,
-    ROLE,
-    ROLE_BINDING,
     SERVICE_ACCOUNT,
     Kind,
     Target,
@@ -34,7 +30,6 @@ from sandbox.kubernetes.patches import PatchRefused, json_patched, merge_patched
 from sandbox.kubernetes.statuses import (
     StatusError,
     already_exists,
-    bad_request,
     cause,
     conflict,
     forbidden,
@@ -42,9 +37,8 @@ from sandbox.kubernetes.statuses import (
     not_found,
 )
 from sandbox.kubernetes.store import Object, Store, Stored, timestamp
-from sandbox.kubernetes.types import WrongType, conformed, type_of
+from sandbox.kubernetes.types import conformed, type_of
 
-_KEPT_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _UNDELETABLE = ("default", "kube-system", "kube-public")
 
 
@@ -80,14 +74,14 @@ class Writer:
     def create(self, target: Target, body: Object, request: Request) -> Written:
         """POST of a collection."""
         kind = target.kind
-        new, unknown = self._decoded(target, body, request)
+        new, unknown = decoded(target, body, strict=request.strict)
         metadata = new["metadata"]
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
         with self._store.lock:
             if metadata.get("name") and self._store.get(kind, target.namespace, metadata["name"]) is not None:
                 raise already_exists(kind, metadata["name"])
-            for field in (*_KEPT_METADATA, "resourceVersion", "managedFields"):
+            for field in (*KEPT_METADATA, "resourceVersion", "managedFields"):
                 metadata.pop(field, None)
             if "status" in kind.subresources:
                 kept = new.pop("status", None)
@@ -103,7 +97,7 @@ class Writer:
 
     def update(self, target: Target, body: Object, request: Request) -> Written:
         """PUT of an object or its status."""
-        new, unknown = self._decoded(target, body, request)
+        new, unknown = decoded(target, body, strict=request.strict)
         with self._store.lock:
             live = self._live(target)
             return self._updated(target, live, new, request, unknown)
@@ -117,7 +111,7 @@ class Writer:
                 body = json_patched(live.object, patch) if json_patch else merge_patched(live.object, patch)
             except PatchRefused as error:
                 raise StatusError(422, "Invalid", str(error), {}) from error
-            new, unknown = self._decoded(target, body, request)
+            new, unknown = decoded(target, body, strict=request.strict)
             if kind == NAMESPACE and target.subresource == "":
                 new["spec"] = live.object.get("spec", {})
             return self._updated(target, live, new, request, unknown)
@@ -125,7 +119,7 @@ class Writer:
     def apply(self, target: Target, config: Object, request: Request, *, force: bool) -> Written:
         """PATCH by server-side apply."""
         kind, of = target.kind, type_of(target.kind)
-        config = self._decoded_config(target, config)
+        config = decoded_config(target, config)
         with self._store.lock:
             live = self._store.get(kind, target.namespace, target.name)
             sent = config["metadata"].get("resourceVersion")
@@ -143,7 +137,7 @@ class Writer:
                 new, managers = ownership.applied(before, config, of, managers, manager, now=now, force=force)
             except ownership.OwnershipConflict as refused:
                 raise _apply_conflict(refused) from refused
-            new = _with_head(kind, conformed(new, of))
+            new = with_head(kind, conformed(new, of))
             if live is None:
                 new["metadata"] |= {"name": target.name}
                 if target.namespace:
@@ -151,7 +145,7 @@ class Writer:
                 defaults.fill(kind, new)
                 return self._created(target, new, managers, request, [])
             defaults.fill(kind, new)
-            return self._changed(target, live, new, managers, request, [])
+            return self._changed(target, live, new, managers, request, unknown=[])
 
     def delete(self, target: Target, options: Object, request: Request) -> tuple[Object, bool]:
         """DELETE: the last state of the object, and whether it is gone."""
@@ -229,58 +223,17 @@ class Writer:
             raise not_found(target.kind, target.name)
         return live
 
-    def _decoded(self, target: Target, body: Any, request: Request) -> tuple[Object, list[str]]:
-        kind = target.kind
-        _check_kind(kind, body)
-        unknown: list[str] = []
-        try:
-            new = _with_head(kind, conformed(body, type_of(kind), unknown=unknown))
-        except WrongType as error:
-            message = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: json: cannot unmarshal into Go struct field {kind.kind}{error.path} of type {error.expected}'
-            raise bad_request(message) from error
-        if unknown and request.strict:
-            said = ", ".join(f'unknown field "{name.lstrip(".")}"' for name in unknown)
-            raise bad_request(f"strict decoding error: {said}")
-        _check_address(target, new["metadata"])
-        return new, unknown
-
-    def _decoded_config(self, target: Target, config: Any) -> Object:
-        kind = target.kind
-        if not isinstance(config, dict) or not config.get("apiVersion") or not config.get("kind"):
-            raise bad_request("error decoding YAML: apiVersion and kind must be set")
-        _check_kind(kind, config)
-        unknown: list[str] = []
-        name = (config.get("metadata") or {}).get("name", "")
-        subject = f"failed to create typed patch object ({target.namespace}/{name}; {kind.api_version}, Kind={kind.kind})"
-        try:
-            made: Object = conformed(config, type_of(kind), unknown=unknown, defaults=False)
-        except WrongType as error:
-            raise StatusError(500, "", f"{subject}: {error}") from error
-        if unknown:
-            raise StatusError(500, "", f"{subject}: {unknown[0]}: field not declared in schema")
-        made.setdefault("metadata", {})
-        if "managedFields" in made["metadata"]:
-            raise bad_request("metadata.managedFields must be nil")
-        _check_address(target, made["metadata"])
-        for field in _KEPT_METADATA:
-            made["metadata"].pop(field, None)
-        if target.subresource == "status":
-            made.pop("spec", None)
-        elif "status" in kind.subresources:
-            made.pop("status", None)
-        return made
-
     def _created(
         self, target: Target, new: Object, managers: ownership.Managers, request: Request, unknown: list[str]
     ) -> Written:
         kind, metadata = target.kind, new["metadata"]
         if kind.namespaced:
-            self._check_namespace(target, metadata.get("name", ""))
+            admission.check_namespace(self._store, target, metadata.get("name", ""))
             metadata["namespace"] = target.namespace
         validation.check(kind, new, None)
-        self._check_escalation(kind, new, target.namespace, request)
+        admission.check_escalation(self._store, request.user, kind, new, None, namespace=target.namespace)
         if kind == POD:
-            self._admit_pod(new, target.namespace)
+            admission.admit_pod(self._store, new, target.namespace)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = timestamp(request.now)
         metadata.pop("resourceVersion", None)
@@ -334,7 +287,7 @@ class Writer:
         manager = ownership.Manager(request.manager, "Update", kind.api_version, target.subresource)
         now = timestamp(request.now)
         managers = ownership.updated(live.object, new, type_of(kind), managers, manager, now=now)
-        return self._changed(target, live, new, managers, request, unknown)
+        return self._changed(target, live, new, managers, request, unknown=unknown)
 
     def _keep(self, target: Target, live: Stored, new: Object) -> None:
         """Puts back what this write may not touch."""
@@ -357,10 +310,11 @@ class Writer:
         new: Object,
         managers: ownership.Managers,
         request: Request,
+        *,
         unknown: list[str],
     ) -> Written:
         kind, metadata = target.kind, new["metadata"]
-        for field in _KEPT_METADATA:
+        for field in KEPT_METADATA:
             metadata.pop(field, None)
             if field in live.metadata:
                 metadata[field] = live.metadata[field]
@@ -372,7 +326,9 @@ class Writer:
         else:
             metadata.pop("managedFields", None)
         validation.check(kind, new, live.object)
-        self._check_escalation(kind, new, target.namespace, request, live.object)
+        admission.check_escalation(
+            self._store, request.user, kind, new, live.object, namespace=target.namespace
+        )
         if new == live.object and managers == live.managers:
             return Written(live.object, unknown=tuple(unknown), stored=live)
         if defaults.has_generation(kind) and new.get("spec") != live.object.get("spec"):
@@ -387,106 +343,6 @@ class Writer:
         if kind == NAMESPACE:
             self._finish_namespace(target.name)
         return Written(stored.object, unknown=tuple(unknown), stored=stored)
-
-    def _check_namespace(self, target: Target, name: str) -> None:
-        stored = self._store.get(NAMESPACE, "", target.namespace)
-        if stored is None:
-            raise not_found(NAMESPACE, target.namespace)
-        if "deletionTimestamp" in stored.metadata:
-            why = (
-                f"unable to create new content in namespace {target.namespace} because it is being terminated"
-            )
-            refused = forbidden(target.kind, name, why)
-            said = f"namespace {target.namespace} is being terminated"
-            refused.details = (refused.details or {}) | {
-                "causes": [cause("NamespaceTerminating", "metadata.namespace", said)]
-            }
-            raise refused
-
-    def _admit_pod(self, pod: Object, namespace: str) -> None:
-        """The ServiceAccount admission plugin: the account must be there, and gives its pull secrets."""
-        spec = pod["spec"]
-        name = spec.setdefault("serviceAccountName", "default")
-        spec["serviceAccount"] = name
-        account = self._store.get(SERVICE_ACCOUNT, namespace, name)
-        if account is None:
-            why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-            raise forbidden(POD, pod["metadata"]["name"], why)
-        if not spec.get("imagePullSecrets") and account.object.get("imagePullSecrets"):
-            spec["imagePullSecrets"] = account.object["imagePullSecrets"]
-
-    def _check_escalation(
-        self, kind: Kind, new: Object, namespace: str, request: Request, old: Object | None = None
-    ) -> None:
-        """Nobody gives what they do not hold, save who may `escalate` a role or `bind` it."""
-        user = request.user
-        if kind.group != RBAC_GROUP or user.is_master:
-            return
-        name = new["metadata"]["name"]
-        if kind in (ROLE, CLUSTER_ROLE):
-            if old is not None and new.get("rules") == old.get("rules"):
-                return
-            ask = rbac.Ask("escalate", RBAC_GROUP, kind.plural, namespace, name)
-            wanted = new.get("rules") or []
-        elif kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING):
-            reference = new["roleRef"]
-            if old is not None and (new["roleRef"], new.get("subjects")) == (
-                old["roleRef"],
-                old.get("subjects"),
-            ):
-                return
-            role_kind = CLUSTER_ROLE if reference["kind"] == "ClusterRole" else ROLE
-            ask = rbac.Ask("bind", RBAC_GROUP, role_kind.plural, namespace, reference["name"])
-            if rbac.allowed(self._store, user, ask):
-                return
-            where = "" if role_kind == CLUSTER_ROLE else namespace
-            if self._store.get(role_kind, where, reference["name"]) is None:
-                raise not_found(role_kind, reference["name"])
-            wanted = rbac.referenced_rules(self._store, reference, namespace)
-        if rbac.allowed(self._store, user, ask):
-            return
-        missing = rbac.uncovered(list(rbac.rules_of(self._store, user, namespace)), wanted)
-        if missing:
-            groups = " ".join(f'"{group}"' for group in user.groups)
-            rights = "\n".join(rbac.told(right) for right in missing)
-            why = (
-                f'user "{user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
-                f"{rights}"
-            )
-            raise forbidden(kind, name, why)
-
-
-def _with_head(kind: Kind, obj: Object) -> Object:
-    metadata = obj.pop("metadata", None) or {}
-    obj.pop("kind", None)
-    obj.pop("apiVersion", None)
-    return {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata} | obj
-
-
-def _check_kind(kind: Kind, body: Any) -> None:
-    if not isinstance(body, dict):
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {kind.kind}): couldn't get version/kind"
-        )
-    sent = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
-    if sent != (kind.api_version, kind.kind):
-        raise bad_request(
-            f'{sent[1]} in version "{sent[0]}" cannot be handled as a {kind.kind}: no kind "{sent[1]}" is registered here'
-        )
-
-
-def _check_address(target: Target, metadata: Object) -> None:
-    name, namespace = metadata.get("name"), metadata.get("namespace")
-    if target.name and name and name != target.name:
-        raise bad_request(
-            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
-        )
-    if namespace and namespace != target.namespace:
-        raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    if target.name and not name:
-        metadata["name"] = target.name
 
 
 def _apply_conflict(refused: ownership.OwnershipConflict) -> StatusError:
