@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +121,10 @@ def test_the_size_counts_no_white_space_between_tokens() -> None:
 
 def test_a_subject_is_that_of_a_service_account() -> None:
     assert subject("default", "web") == "system:serviceaccount:default:web"
+
+
+def test_the_documented_policy_is_the_one_that_is_written() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/trust-policy.md").read_text(encoding="utf-8")
+    documented = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    workload = TrustedWorkload("https://pullpass.example.com/oidc/2f1c", AGENT.audience, AGENT.subjects)
+    assert documented == trust_policy(ROLE, [workload])
