@@ -248,7 +248,7 @@ def _with_access(
 
 @dataclass
 class _Reading:
-    """One reading of a body whose structure is right; collects what is wrong with its values."""
+    """One reading of the members of a body that have the right type; collects what is wrong with their values."""
 
     now: datetime
     allow_loopback: bool

@@ -17,13 +17,11 @@ from schemas.status import Issue
 VALUES: Mapping[str, str] = {
     "CLUSTER": "the cluster's name",
     "ORG": "the organisation's name",
-    "UID": "the cluster's uid",
     "SERVER": "the API server's URL as the hub dials it",
     "ISSUER": "the https:// URL of the IAM OIDC provider: the cluster's issuer, or the published one",
     "ISSUER_HOST": "ISSUER without https://, path kept",
     "OLD_ISSUER": "the issuer that the API server names now, where ISSUER is to replace it",
     "FLAGS": "flags for the API server",
-    "REASON": "why an issuer cannot be used, in one word",
     "FINGERPRINT": "the fingerprint of the keys that wait for an admin",
     "AUDIENCE": "the audience of web identity tokens",
     "ROLE_ARN": "the role of awsECR",
@@ -37,7 +35,6 @@ VALUES: Mapping[str, str] = {
     "IMAGE": "the image that was looked for (verifyImage)",
     "NAMESPACE": "the namespace where it happened",
     "VERSION": "the cluster's Kubernetes version",
-    "OTHER_HUB": "the id of the hub that owns the cluster",
     "EXPIRES_AT": "when a credential runs out, or ran out",
     "MESSAGE": "the words of whoever refused: AWS, the API server, the network",
 }
@@ -112,8 +109,8 @@ _CONNECTION_KINDS = (
     ),
     IssueKind(
         "AlreadyManaged",
-        "Cluster {CLUSTER} belongs to another Pullpass hub ({OTHER_HUB}).",
-        "Remove the cluster from that hub, or, if the hub is gone for good, run:"
+        "Cluster {CLUSTER} is managed already: {MESSAGE}",
+        "Remove it where it is managed now. If that is gone for good, run:"
         " kubectl --context CONTEXT -n pullpass-system delete configmap pullpass-owner",
     ),
     IssueKind(

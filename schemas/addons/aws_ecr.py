@@ -11,13 +11,27 @@ from schemas.addons.schema import ROLE_ARN, ROLE_ARN_EXPECTED, AddOnSchema
 from schemas.fields import Choice, ListOf, NotYet, Object, Text, TextMap, TextOrTexts
 from schemas.structure import strict, wrong_place
 
-# Private registries of every partition, dual-stack and FIPS ones included:
-# https://docs.aws.amazon.com/general/latest/gr/ecr.html
+# Private registries of every partition, which the region's name tells; dual-stack and FIPS ones included:
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
+_REGION = r"[a-z0-9]+(?:-[a-z0-9]+)+"
+_DOMAINS = {
+    "cn-": r"amazonaws\.com\.cn",
+    "eusc-": r"amazonaws\.eu",
+    "us-iso-": r"c2s\.ic\.gov",
+    "us-isob-": r"sc2s\.sgov\.gov",
+    "eu-isoe-": r"cloud\.adc-e\.uk",
+    "us-isof-": r"csp\.hci\.ic\.gov",
+}
+_COMMERCIAL_REGION = rf"(?!{'|'.join(_DOMAINS)}){_REGION}"  # GovCloud's too
+_PLAIN = "|".join(
+    [
+        rf"{_COMMERCIAL_REGION}\.amazonaws\.com",
+        *(rf"(?={prefix}){_REGION}\.{domain}" for prefix, domain in _DOMAINS.items()),
+    ]
+)
+_DUAL_STACK = rf"{_COMMERCIAL_REGION}\.on\.aws|(?=cn-){_REGION}\.on\.amazonwebservices\.com\.cn"
 _REGISTRY = re.compile(
-    r"[0-9]{12}\.(dkr\.ecr(-fips)?\.[a-z0-9-]{1,32}\.("
-    r"amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
-    r"|dkr-ecr(-fips)?\.[a-z0-9-]{1,32}\.on\.(aws|amazonwebservices\.com\.cn))",
-    re.ASCII,
+    rf"[0-9]{{12}}\.(?:dkr\.ecr(?:-fips)?\.(?:{_PLAIN})|dkr-ecr(?:-fips)?\.(?:{_DUAL_STACK}))", re.ASCII
 )
 _REGISTRY_EXPECTED = (
     "the host of a private ECR registry, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com"

@@ -73,19 +73,20 @@ def test_every_code_has_a_section_in_the_documentation() -> None:
     assert sorted(sections) == sorted(KINDS)
 
 
+def named(kind: IssueKind) -> set[str]:
+    parts = [*string.Formatter().parse(kind.message), *string.Formatter().parse(kind.remedy)]
+    assert not any(form or conversion for _, _, form, conversion in parts)
+    return {name for _, name, _, _ in parts if name is not None}
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_a_template_names_known_values_only(kind: IssueKind) -> None:
-    named = {
-        name
-        for template in (kind.message, kind.remedy)
-        for _, name, form, conversion in string.Formatter().parse(template)
-        if name is not None and not form and not conversion
-    }
-    assert named <= VALUES.keys()
+    assert named(kind) <= VALUES.keys()
 
 
-def test_every_known_value_is_explained() -> None:
+def test_every_known_value_is_explained_and_used() -> None:
     assert all(VALUES.values())
+    assert set().union(*map(named, KINDS.values())) == VALUES.keys()
 
 
 @pytest.mark.parametrize("code", CODES)
