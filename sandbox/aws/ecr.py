@@ -80,11 +80,12 @@ class Ecr:
             ]
         }
 
-    def snapshot(self) -> dict[str, Any]:
-        """JSON-able."""
+    def snapshot(self, now: datetime) -> dict[str, Any]:
+        """JSON-able; what has expired is left out."""
         return {
             password: asdict(issued) | {"expires_at": issued.expires_at.isoformat()}
             for password, issued in self._passwords.items()
+            if issued.expires_at > now
         }
 
     def restore(self, document: Mapping[str, Any]) -> None:

@@ -128,8 +128,8 @@ class SandboxAws:
         with self._lock:
             return {
                 "iam": self._iam.snapshot(),
-                "sessions": self._sts.snapshot(),
-                "passwords": self._ecr.snapshot(),
+                "sessions": self._sts.snapshot(self._now()),
+                "passwords": self._ecr.snapshot(self._now()),
             }
 
     def restore(self, document: Mapping[str, Any]) -> None:

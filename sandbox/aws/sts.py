@@ -96,11 +96,12 @@ class Sts:
             },
         }
 
-    def snapshot(self) -> list[dict[str, Any]]:
-        """JSON-able."""
+    def snapshot(self, now: datetime) -> list[dict[str, Any]]:
+        """JSON-able; what has expired is left out."""
         return [
             asdict(session) | {"expires_at": session.expires_at.isoformat()}
-            for session in self._sessions.values()
+            for session in list(self._sessions.values())
+            if session.expires_at > now
         ]
 
     def restore(self, document: list[dict[str, Any]]) -> None:

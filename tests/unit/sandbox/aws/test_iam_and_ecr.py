@@ -275,3 +275,12 @@ def test_everything_outlives_a_restart(world: World, session: dict[str, str]) ->
     restarted.restore(kept)
     assert kept == restarted.snapshot()
     assert world.aws.password_is_valid(password) == restarted.password_is_valid(password)
+
+
+def test_what_has_expired_is_not_kept_over_a_restart(world: World, session: dict[str, str]) -> None:
+    client = ecr(world, session)
+    client.get_authorization_token()
+    client.close()
+    world.time = START + timedelta(hours=12)
+    kept = world.aws.snapshot()
+    assert ([], {}) == (kept["sessions"], kept["passwords"])
