@@ -195,7 +195,9 @@ class Client:
 
     def read_path(self, path: str) -> Mapping[str, Any]:
         """GET of a JSON document that is no object: `/version`, `/.well-known/openid-configuration`, `/openid/v1/jwks`."""
-        return self._json("GET", path, accept="application/json, */*;q=0.5")  # JWKS has a media type of its own
+        return self._json(
+            "GET", path, accept="application/json, */*;q=0.5"
+        )  # JWKS has a media type of its own
 
     def close(self) -> None:
         """Gives its sockets back."""

@@ -9,6 +9,7 @@ Called by `kube.client` and `kube.watch`.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -36,12 +37,14 @@ from urllib3.exceptions import (
 from kube import errors
 from kube.access import Access
 from kube.dialling import GuardedPool, LoopbackPool, refusal
+from kube.idle import IdleConnections
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 # More than any page we ask for; a server that sends on and on must not fill the hub's memory.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 # Idle connections kept for one cluster: its one worker, and an agent's few watches.
 _KEPT_CONNECTIONS = 4
+_IDLE = IdleConnections(limit=256)
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
 
@@ -86,6 +89,7 @@ class Transport:
             raise
         finally:
             response.release_conn()
+            _IDLE.used(self._pool)
         if len(content) > ANSWER_LIMIT_BYTES:
             response.close()
             raise errors.Unreachable(f"{self._where} sent more than {ANSWER_LIMIT_BYTES} bytes")
@@ -101,6 +105,7 @@ class Transport:
 
     def close(self) -> None:
         """Closes idle connections; those in use close when they are given back."""
+        _IDLE.forget(self._pool)
         self._pool.close()
         self._manager.clear()
 
@@ -222,9 +227,9 @@ def _pool(manager: PoolManager, server: str) -> HTTPSConnectionPool:
 
 
 def _tls_context(access: Access) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=access.certificate_authority)
-    # Python 3.13 turns this on, and cluster authorities without a key identifier (EKS's among them) fail it.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if access.certificate_authority is None and access.client_certificate is None:
+        return _system_tls_context()
+    context = _verifying(access.certificate_authority)
     if access.client_certificate and access.client_key:
         # OpenSSL reads a client's key from a file only: one of our own, for as long as the reading takes.
         with tempfile.TemporaryDirectory(prefix="pullpass-") as directory:
@@ -233,6 +238,19 @@ def _tls_context(access: Access) -> ssl.SSLContext:
                 file.touch(mode=0o600)
                 file.write_text(text, encoding="ascii")
             context.load_cert_chain(certificate, key)
+    return context
+
+
+@functools.cache
+def _system_tls_context() -> ssl.SSLContext:
+    """One for all: reading the system's authorities takes 20 ms."""
+    return _verifying(None)
+
+
+def _verifying(authority: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority)
+    # Python 3.13 turns this on, and cluster authorities without a key identifier (EKS's among them) fail it.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
