@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from aws.trust_policy import TrustedWorkload, subject, trust_policy
 from cli import wiring
 from cli.connect import install
 from cli.settings import Settings
+from controller.connecting import access_of
 from fleet import clusters, connections
 from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import ClusterKey, Principal, Role
 from kube.client import Client
-from kube.kubeconfig import access_from_kubeconfig
 from sandbox.world import SandboxCluster, World
 from schemas import connection
 from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
@@ -93,10 +92,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def world(configured: Settings, database: Database) -> Iterator[World]:
-    """The sandbox, started and registered with the hub; stopped on the way out.
-
-    Each cluster's admin kubeconfig lies beside its state, for those who want to look with kubectl.
-    """
+    """The sandbox, started and registered with the hub; stopped on the way out."""
     public_host = (configured.public_url or "").removeprefix("https://")
     sandbox = World(
         state_directory=configured.data_directory / "sandbox",
@@ -104,14 +100,11 @@ def world(configured: Settings, database: Database) -> Iterator[World]:
     )
     sandbox.start()
     try:
-        made = {
-            "demo": sandbox.add_cluster("demo", issuer=PUBLIC_ISSUER, public=True),
-            "edge": sandbox.add_cluster("edge", issuer=PRIVATE_ISSUER, public=False),
-            "down": sandbox.add_cluster("down", issuer=PRIVATE_ISSUER, public=False, down=True),
-        }
-        _prepare_aws(sandbox)
-        for name, cluster in made.items():
-            _register(sandbox, cluster, ClusterKey(configured.bootstrap_org, name), configured, database)
+        for name, issuer in (("demo", PUBLIC_ISSUER), ("edge", PRIVATE_ISSUER), ("down", PRIVATE_ISSUER)):
+            cluster = sandbox.add_cluster(
+                name, issuer=issuer, public=issuer == PUBLIC_ISSUER, down=name == "down"
+            )
+            _register(sandbox, cluster, ClusterKey(configured.bootstrap_org, name), database)
         yield sandbox
     finally:
         sandbox.stop()
@@ -139,12 +132,8 @@ def _prepare_aws(sandbox: World) -> None:
     sandbox.create_role(ROLE, trust_policy(ROLE, [workload]))
 
 
-def _register(
-    sandbox: World, cluster: SandboxCluster, key: ClusterKey, configured: Settings, database: Database
-) -> None:
-    path = configured.data_directory / "sandbox" / "kubeconfigs" / key.name
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_text(cluster.kubeconfig())
+def _register(sandbox: World, cluster: SandboxCluster, key: ClusterKey, database: Database) -> None:
+    """What a person would have done once: created the cluster, installed the rights, connected."""
     try:
         clusters.read(database, key)
     except NotFound:
@@ -154,35 +143,17 @@ def _register(
     now = wiring.now()
     owner = Principal(token_id="playground", name="playground", org=key.org, role=Role.ADMIN)  # noqa: S106 - an id
     manifest = {name: value for name, value in MANIFESTS[key.name].items() if name != "settings"}
-    settings = MANIFESTS[key.name].get("settings", {})
-    clusters.create(database, owner, key, Wish(manifest, settings), now=now)
+    clusters.create(database, owner, key, Wish(manifest, MANIFESTS[key.name].get("settings", {})), now=now)
     endpoints = sandbox.aws_endpoints
-    body = {
-        "kubeconfig": cluster.kubeconfig(),
-        "settings": {
-            "timeoutSeconds": 5,
-            "aws": {
-                "stsEndpoint": endpoints["sts"],
-                "ecrEndpoint": endpoints["ecr"],
-                "registryEndpoint": endpoints["registry"],
-            },
-        },
-    }
-    connections.put(
-        database,
-        owner,
-        key,
-        connection.parse(body, now=now, allow_loopback=configured.allow_loopback),
-        now=now,
-    )
+    aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
+    body = {"kubeconfig": cluster.kubeconfig(), "settings": {"timeoutSeconds": 5, "aws": aws}}
+    connected = connection.parse(body, now=now, allow_loopback=True)
     if not cluster.down:
-        _install_rights(path)
-
-
-def _install_rights(kubeconfig: Path) -> None:
-    """What `pullpass connect` would do."""
-    client = Client(access_from_kubeconfig(str(kubeconfig), None))
-    try:
-        install(client)
-    finally:
-        client.close()
+        client = Client(access_of(connected, allow_loopback=True))
+        try:
+            install(client)
+        finally:
+            client.close()
+    if key.name == "demo":
+        _prepare_aws(sandbox)
+    connections.put(database, owner, key, connected, now=now)

@@ -34,7 +34,7 @@ def up(sandbox: bool) -> None:
     if sandbox:
         os.environ.setdefault("PULLPASS_ALLOW_LOOPBACK", "true")
         os.environ.setdefault("PULLPASS_PUBLIC_URL", "https://pullpass.example.com")
-        os.environ.setdefault("PULLPASS_LOG_LEVEL", "warning")
+        os.environ.setdefault("PULLPASS_LOG_LEVEL", "error")
     configured = settings.read()
     database = wiring.open_database(configured)
     wiring.bootstrap(database, configured)
