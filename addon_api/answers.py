@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,11 +16,12 @@ from schemas.errors import Invalid, Mistake
 DEFAULT_LIMIT = 50
 MAXIMUM_LIMIT = 500
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def of_json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`document` as JSON, members in the order given."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return Response(text + "\n", status=status, headers=headers, content_type="application/json")
+    return Response(_encode(document) + "\n", status=status, headers=headers, content_type="application/json")
 
 
 def limit() -> int:
@@ -45,9 +47,19 @@ def of_page(item_kind: str, items: Sequence[Any], *, path: str, limit: int, afte
     return of_json({"kind": "list", "itemKind": item_kind, "items": items, "links": links})
 
 
+def collection_path(org: str) -> str:
+    """The path of an organisation's clusters."""
+    return f"/org/{_quoted(org)}/mk8s"
+
+
 def cluster_path(org: str, name: str) -> str:
     """The path (and self link) of one cluster."""
-    return f"/org/{quote(org, safe='')}/mk8s/{quote(name, safe='')}"
+    return f"/org/{_quoted(org)}/mk8s/{_quoted(name)}"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def etag_of(cluster: Cluster) -> str:

@@ -111,9 +111,12 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
 
     @app.after_request
     def finish(response: Response) -> Response:
+        headers = response.headers
+        present = {name.lower() for name, _ in headers}
         for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        response.headers["X-Request-Id"] = g.request_id
+            if name.lower() not in present:
+                headers.add(name, value)
+        headers.add("X-Request-Id", g.request_id)
         rule = request.url_rule.rule if request.url_rule is not None else "unmatched"
         seconds = (now() - g.started).total_seconds()
         metrics.count(request.method, rule, response.status_code, seconds)

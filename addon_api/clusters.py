@@ -30,7 +30,7 @@ def list_clusters(org: str) -> Response:
     here = context()
     limit = answers.limit()
     page = clusters.page(here.database, org, after=request.args.get("after"), limit=limit)
-    path = answers.cluster_path(org, "").rstrip("/")
+    path = answers.collection_path(org)
     return answers.of_page("mk8s", _shown(here, org, page.items), path=path, limit=limit, after=page.after)
 
 

@@ -33,11 +33,7 @@ def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int)
         "alias": alias_of(cluster),
         "created": format_time(cluster.created),
         "lastModified": format_time(cluster.last_modified),
-        "links": [
-            {"rel": "self", "href": path},
-            {"rel": "org", "href": path.rpartition("/mk8s/")[0]},
-            {"rel": "eventlog", "href": f"{path}/-eventlog"},
-        ],
+        "links": [{"rel": "self", "href": path}],
         "status": _status(cluster, policies, trust_policy_quota),
     }
 

@@ -37,7 +37,11 @@ class Policies:
     @classmethod
     def of(cls, database: Database, org: str, shown: Collection[Cluster]) -> Policies:
         """Reads who shares the roles of the clusters `shown`."""
-        roles = {role for cluster in shown if (role := role_arn_of(cluster)) is not None}
+        roles = {
+            role
+            for cluster in shown
+            if issuer_of(cluster) is not None and (role := role_arn_of(cluster)) is not None
+        }
         return cls(clusters.role_sharers(database, org, roles) if roles else {})
 
     def of_registry_role(self, cluster: Cluster) -> Policy | None:

@@ -62,9 +62,9 @@ def test_the_document_covers_every_cluster_that_shares_the_role(hub: Hub) -> Non
 def test_the_clusters_of_one_page_share_one_read_of_the_state(hub: Hub) -> None:
     for name in ("demo", "other"):
         known(hub, name)
-    policies = [
-        item["status"]["addOns"]["awsECR"]["trustPolicy"] for item in hub.get("/org/acme/mk8s").json["items"]
-    ]  # type: ignore[index]
+    page = hub.get("/org/acme/mk8s").json
+    assert page is not None
+    policies = [item["status"]["addOns"]["awsECR"]["trustPolicy"] for item in page["items"]]
     assert [subjects(policy) for policy in policies] == [
         ["oidc.example.com/demo", "oidc.example.com/other"]
     ] * 2
