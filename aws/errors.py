@@ -77,6 +77,7 @@ RULES = (
     Rule(HopName.ECR, _BROKEN, "", "EcrUnreachable", transient=True),
     Rule(HopName.ECR, ".*", "", "EcrRefused"),
     Rule(HopName.REGISTRY, "401|403", "", "RegistryAccessDenied", eventual=True),
+    Rule(HopName.REGISTRY, "400", "DENIED|UNAUTHORIZED|authorization token", "RegistryAccessDenied"),
     Rule(HopName.REGISTRY, "404", "", "ImageNotFound"),
     Rule(HopName.REGISTRY, ".*", "", "RegistryUnreachable", transient=True),
 )

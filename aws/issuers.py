@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 LONGEST_URL = 255  # IAM CreateOpenIDConnectProvider, Url
 
 _PRINTABLE = re.compile(r"[!-~]+")
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _CLUSTER_LOCAL = re.compile(
     r"kubernetes(?:\.default(?:\.svc(?:\..+)?)?)?|.+\.svc|.+\.svc\.[^.]+|.+\.cluster\.local"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
@@ -102,7 +103,15 @@ def _pool(url: str, endpoints: AwsEndpoints) -> urllib3.PoolManager:
     proxy = transport.proxy_for(url, endpoints)
     if proxy is None:
         return urllib3.PoolManager(ssl_context=context)
-    return urllib3.ProxyManager(proxy, ssl_context=context)
+    return urllib3.ProxyManager(proxy, ssl_context=context, proxy_headers=_proxy_headers(proxy))
+
+
+def _proxy_headers(proxy: str) -> Mapping[str, str]:
+    """urllib3 does not read the user out of a proxy's URL by itself."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    return urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
 
 
 def _words(response: urllib3.BaseHTTPResponse) -> str:

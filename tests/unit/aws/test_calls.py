@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import pytest
 from werkzeug.wrappers import Request, Response
@@ -237,3 +241,47 @@ def test_without_an_override_the_call_goes_through_the_proxy(world: AwsUnderTest
     session = assume(world, world.endpoints)
     with pytest.raises(AwsFailure, match="proxy"):
         ecr.authorization_token(credentials=session, region=REGION, endpoints=settings, now=START, attempts=1)
+
+
+class _Refusing(StreamRequestHandler):
+    """A proxy that wants to know who asks, and refuses whoever it is."""
+
+    def handle(self) -> None:
+        lines = list(iter(lambda: self.rfile.readline().decode().strip(), ""))
+        self.server.asked.append(lines)  # type: ignore[attr-defined]  # set by the fixture
+        self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[list[str]]]]:
+    """Its URL with user and password, and the head of each request to it."""
+    asked: list[list[str]] = []
+    with ThreadingTCPServer(("127.0.0.1", 0), _Refusing) as server:
+        server.asked = asked  # type: ignore[attr-defined]  # what the handler saw
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://me:p%40ss@127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_every_call_goes_through_the_proxy_as_its_user(
+    world: AwsUnderTest, proxy: tuple[str, list[list[str]]]
+) -> None:
+    url, asked = proxy
+    settings = AwsEndpoints(https_proxy=url)
+    session = assume(world, world.endpoints)
+    with pytest.raises(AwsFailure, match="StsUnreachable"):
+        assume(world, settings)
+    with pytest.raises(AwsFailure, match="EcrUnreachable"):
+        ecr.authorization_token(credentials=session, region=REGION, endpoints=settings, now=START, attempts=1)
+    with pytest.raises(AwsFailure, match="RegistryUnreachable"):
+        registry.check(host=REGISTRY, credential=CREDENTIAL, image=None, endpoints=settings)
+    hosts = [f"sts.{REGION}.amazonaws.com", f"api.ecr.{REGION}.amazonaws.com", REGISTRY]
+    assert [f"CONNECT {host}:443 HTTP/1.1" for host in hosts] == [
+        lines[0].replace("HTTP/1.0", "HTTP/1.1") for lines in asked
+    ]
+    user = b64encode(b"me:p@ss").decode()
+    assert all(
+        f"proxy-authorization: Basic {user}".lower() in [line.lower() for line in lines] for lines in asked
+    )

@@ -20,6 +20,11 @@ def test_codes_are_told_apart_without_regard_to_case() -> None:
     assert errors.refused(HopName.STS, "expiredtokenexception", "").code == "TokenExpired"
 
 
+def test_a_bad_request_that_speaks_of_the_token_is_a_denial() -> None:
+    failure = errors.refused(HopName.REGISTRY, "400", "DENIED: Your Authorization Token is invalid.")
+    assert failure.code == "RegistryAccessDenied"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
