@@ -32,6 +32,7 @@ __all__ = ["ControllerSettings", "Engine"]
 
 _BEAT_SECONDS = shards.LEASE_SECONDS / 3
 _TICK_SECONDS = 0.5
+_GATHER_SECONDS = 0.02  # on SQLite every write rings: changes that come together are read together
 _STOP_SECONDS = 25.0
 
 _log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ class Engine:
         self._epochs: Mapping[int, int] = {}
         self._due: dict[str, int] = {}  # uid to the generation that was handed to the queue
         self._beating = threading.Condition()
+        self._gathering = threading.Condition()  # nobody notifies it: a pause
         self._ending = False
         self._crash: Exception | None = None
 
@@ -92,7 +94,9 @@ class Engine:
                     self._hand_out(held)
                 except FleetError as error:
                     _log.warning("database does not answer", error=str(error))
-                bell.wait(_TICK_SECONDS, stop)
+                if bell.wait(_TICK_SECONDS, stop):
+                    with self._gathering:
+                        self._clock.wait(self._gathering, _GATHER_SECONDS)
         finally:
             self._finish(heart)
             bell.close()
@@ -125,7 +129,7 @@ class Engine:
                 _log.warning("heartbeat failed", error=str(error))
                 if self._clock.monotonic() - heard_at >= shards.LEASE_SECONDS:
                     self._hold({})  # others may have taken them by now
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a process whose heart stopped must end, and say why
                 _log.exception("heartbeat crashed")
                 self._crash = error
                 self._hold({})

@@ -36,7 +36,13 @@ def renewed(connection: Connection, client: Client, *, now: datetime) -> Connect
     issued = client.request_token(
         NAMESPACE_NAME, HUB_ACCOUNT, audiences=(), expiration_seconds=WANTED_SECONDS
     )
-    return replace(connection, token=issued.token, granted_at=now, expires_at=issued.expires_at)
+    # Whole seconds, as they are stored: what is renewed next must equal what is stored then.
+    return replace(
+        connection,
+        token=issued.token,
+        granted_at=now.replace(microsecond=0),
+        expires_at=issued.expires_at.replace(microsecond=0),
+    )
 
 
 def expiring(context: Context, failure: KubeError | None) -> Issue | None:
