@@ -96,9 +96,6 @@ class Database:
         def set_pragmas(connection: Any, _: Any) -> None:
             cursor = connection.cursor()
             cursor.execute("PRAGMA foreign_keys = ON")
-            # The WAL is synced at checkpoints: a crash of the process loses nothing, a power cut perhaps the
-            # last writes, never the database (https://sqlite.org/pragma.html#pragma_synchronous).
-            cursor.execute("PRAGMA synchronous = NORMAL")
             cursor.close()
 
         return engine
@@ -136,13 +133,19 @@ class Database:
             raise DatabaseUnavailable(f"{error.filename}: {error.strerror}") from error
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
         """A transaction that writes (`BEGIN IMMEDIATE` on SQLite): commits, or leaves nothing.
+
+        With `durable` false SQLite does not wait for the disk: a power cut (never the death of a process) may undo
+        the commit, until the next durable one. For what a controller that starts again does again anyway
+        (https://sqlite.org/pragma.html#pragma_synchronous). PostgreSQL, which may die alone, always waits.
 
         Raises:
             DatabaseUnavailable: the database does not answer, or is locked for too long.
         """
         with _translated(), self._queued(), self.engine.connect() as session:
+            if not self.is_postgresql:
+                session.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             session.exec_driver_sql("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
             yield session  # leaving by an exception closes the session, and that rolls back
             session.commit()

@@ -49,7 +49,7 @@ def heartbeat(database: Database, process: str, *, now: datetime) -> Mapping[int
     Live processes share the shards evenly; a shard is taken over only when its owner gave it up or has not been
     heard of for `LEASE_SECONDS`. Call it at a third of that.
     """
-    with database.write() as session:
+    with database.write(durable=False) as session:
         _share_out_alone(session)
         if session.execute(_BEAT, {"process": process, "now": now}).rowcount == 0:
             insert_or_ignore(session, tables.processes, {"id": process, "heartbeat": now})

@@ -55,7 +55,7 @@ def write(
         "new_audience": _audience(status.add_ons.get("awsWorkloadIdentity")),
     }
     states = {name: str(add_on.state) for name, add_on in status.add_ons.items()}
-    with database.write() as session:
+    with database.write(durable=False) as session:
         hold(session, shard, epoch)
         if session.execute(_WRITE, row).rowcount == 0:
             return

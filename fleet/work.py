@@ -67,7 +67,7 @@ def due(database: Database, shards: Collection[int]) -> tuple[Work, ...]:
 
 def finish(database: Database, uid: str, *, generation: int) -> None:
     """Deletes the row unless a newer change stands in it."""
-    with database.write() as session:
+    with database.write(durable=False) as session:
         session.execute(_FINISH, {"uid": uid, "finished": generation})
 
 
