@@ -36,6 +36,7 @@ class Mistake:
     hint: str = ""
 
 
+_MISTAKES = 200
 _PLAIN_STEP = re.compile(r"[A-Za-z_$-][A-Za-z0-9_$-]*", re.ASCII)
 
 
@@ -72,14 +73,17 @@ class Invalid(Refusal):
 
     @classmethod
     def because_of(cls, mistakes: Sequence[Mistake]) -> Invalid:
-        """The refusal of a body with `mistakes` (at least one), whose message says the first of them."""
+        """The refusal of a body with `mistakes` (at least one), whose message says the first and counts the others.
+
+        Of a thousand mistakes the first 200 are kept: an answer is for a person.
+        """
         first = mistakes[0]
         message = f"{first.path}: {first.message}"
         if first.hint:
             message += f" ({first.hint})"
         if len(mistakes) > 1:
             message += f"; and {len(mistakes) - 1} more"
-        return cls(message, mistakes=mistakes)
+        return cls(message, mistakes=mistakes[:_MISTAKES])
 
 
 class Unauthenticated(Refusal):

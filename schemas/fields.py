@@ -76,7 +76,7 @@ class Choice(_Field, fields.String):
         if value in self.later:
             raise wrong(f"`{value}` {NOT_AVAILABLE}; expected {self.expected}")
         if value not in self.words:
-            raise self.refuse(did_you_mean(value[:_LONG], self.words))
+            raise self.refuse(did_you_mean(value, self.words))
         return value
 
 
@@ -178,7 +178,7 @@ class TextOrTexts(_Field, fields.Raw):
                 raise ValidationError(wrongs)
             return value
         if not isinstance(value, str) or value not in self.words:
-            raise self.refuse(did_you_mean(value[:_LONG], self.words) if isinstance(value, str) else "")
+            raise self.refuse(did_you_mean(value, self.words) if isinstance(value, str) else "")
         return value
 
 
@@ -249,9 +249,6 @@ class ListOf(fields.List[Any]):
         if isinstance(value, list) and len(value) < self.at_least:
             raise wrong(f"expected at least {self.at_least} of them")
         return super()._deserialize(value, attr, data, **options)
-
-
-_LONG = 80  # a longer word is like none of ours
 
 
 def _quotes(value: object) -> str:

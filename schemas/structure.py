@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
@@ -33,6 +34,8 @@ def wrong(message: str, hint: str = "") -> ValidationError:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean …?` when a known word is close, else the known words when they are few, else nothing."""
     by_lower_case = {name.lower(): name for name in known}
+    if len(word) > _LONG:
+        return ""
     close = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
     if close:
         return f"did you mean `{by_lower_case[close[0]]}`?"
@@ -42,6 +45,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 _LISTED = 16
+_LONG = 80  # a longer word is like none of ours, and comparing takes its time
+_HINTED = 50  # unknown members of one object; whoever sends more is not helped by hints
 _UNKNOWN = "is not known here"
 
 
@@ -64,11 +69,10 @@ class StrictSchema(Schema):
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002 - marshmallow's signature
         """Puts a hint to each unknown member; `error` is raised after this."""
         messages = error.messages_dict
-        for key in messages.keys() - self.fields.keys():
-            if messages[key] == [_UNKNOWN]:
-                messages[key] = [
-                    self.elsewhere.get(key, Wrong(_UNKNOWN, did_you_mean(str(key), self.fields)))
-                ]
+        unknown = [key for key in messages.keys() - self.fields.keys() if messages[key] == [_UNKNOWN]]
+        for index, key in enumerate(sorted(unknown)):
+            hint = did_you_mean(key, self.fields) if index < _HINTED else ""
+            messages[key] = [self.elsewhere.get(key, Wrong(_UNKNOWN, hint))]
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def check_exactly_one(self, _data: Any, original: Any, **_: Any) -> None:
@@ -112,10 +116,16 @@ class Checked:
 def check(schema: type[Schema], document: object, path: str = "$") -> Checked:
     """Reads `document`, which stands at `path`, and finds every mistake of it."""
     try:
-        return Checked(schema().load(document), [])  # type: ignore[arg-type]  # anything may be sent
+        return Checked(_instance(schema).load(document), [])  # type: ignore[arg-type]  # anything may be sent
     except ValidationError as error:
         mistakes = sorted(_mistakes(error.messages, path), key=lambda mistake: mistake.path)
         return Checked(error.valid_data if isinstance(error.valid_data, dict) else {}, mistakes)
+
+
+@cache
+def _instance(schema: type[Schema]) -> Schema:
+    """One instance per schema: making one copies all its fields, and reading keeps nothing in it."""
+    return schema()
 
 
 def _mistakes(messages: Any, path: str) -> Iterator[Mistake]:

@@ -592,6 +592,11 @@ def test_the_message_says_the_first_mistake_and_how_many_more() -> None:
     )
 
 
+def test_a_body_full_of_nonsense_is_answered_with_its_first_mistakes() -> None:
+    sent = document() | {f"nonsense{number}": number for number in range(100_000)}
+    assert len(mistakes(sent)) == 200
+
+
 _ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
