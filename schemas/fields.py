@@ -124,8 +124,8 @@ class Integer(_Field, fields.Integer):
 class Number(_Field, fields.Float):
     """A number from `minimum` to `maximum`."""
 
-    def __init__(self, minimum: float, maximum: float, *, required: bool = False) -> None:
-        super().__init__(f"a number from {minimum:g} to {maximum:g}", required=required)
+    def __init__(self, minimum: float, maximum: float) -> None:
+        super().__init__(f"a number from {minimum:g} to {maximum:g}")
         self.minimum = minimum
         self.maximum = maximum
 
@@ -138,8 +138,8 @@ class Number(_Field, fields.Float):
 class Flag(_Field, fields.Boolean):
     """true or false, and nothing that merely looks like it."""
 
-    def __init__(self, *, required: bool = False) -> None:
-        super().__init__("true or false", required=required)
+    def __init__(self) -> None:
+        super().__init__("true or false")
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
         if not isinstance(value, bool):
@@ -185,8 +185,8 @@ class TextOrTexts(_Field, fields.Raw):
 class TextMap(_Field, fields.Dict):
     """An object whose values are texts."""
 
-    def __init__(self, expected: str = "an object of texts", *, required: bool = False) -> None:
-        super().__init__(expected, required=required)
+    def __init__(self, expected: str = "an object of texts") -> None:
+        super().__init__(expected)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
         if not isinstance(value, Mapping):
@@ -204,8 +204,8 @@ class TextMap(_Field, fields.Dict):
 class Anything(_Field, fields.Dict):
     """An object that is taken as it is."""
 
-    def __init__(self, expected: str = "an object", *, required: bool = False) -> None:
-        super().__init__(expected, required=required)
+    def __init__(self) -> None:
+        super().__init__("an object")
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -232,7 +232,7 @@ class Object(fields.Nested):
 class ListOf(fields.List[Any]):
     """A list whose items all are what `item` takes."""
 
-    def __init__(self, item: fields.Field[Any], *, required: bool = False, at_least: int = 0) -> None:
+    def __init__(self, item: fields.Field[Any], *, required: bool = False) -> None:
         super().__init__(
             item,
             required=required,
@@ -243,12 +243,6 @@ class ListOf(fields.List[Any]):
                 "invalid": "expected a list",
             },
         )
-        self.at_least = at_least
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
-        if isinstance(value, list) and len(value) < self.at_least:
-            raise wrong(f"expected at least {self.at_least} of them")
-        return super()._deserialize(value, attr, data, **options)
 
 
 def _quotes(value: object) -> str:
