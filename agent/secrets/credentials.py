@@ -26,7 +26,6 @@ class Identity:
 
     role_arn: str
     audience: str
-    sts_region: str
     endpoints: AwsEndpoints
 
 

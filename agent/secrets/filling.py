@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from agent.secrets import pull_secret, service_accounts
 from agent.secrets.informer import Informer
@@ -18,7 +19,7 @@ from agent.secrets.service_accounts import Account
 from aws.credentials import RegistryCredential
 from aws.registry_hosts import RegistryHost
 from kube.client import Client
-from kube.errors import Conflict, Forbidden, Invalid, NotFound
+from kube.errors import Conflict, Forbidden, Invalid, NotFound, ServerError
 from kube.objects import SECRET, SERVICE_ACCOUNT, Object
 from reconcile.outcome import Retryable
 from schemas.agent_documents import SECRET_NAME, AgentConfiguration
@@ -162,6 +163,11 @@ def _refusals_named(what: str) -> Iterator[None]:
     try:
         yield
     except (Forbidden, Invalid) as error:
+        raise NotFilled("NamespaceWriteRefused", f"{what}: {error.message}", retry=True) from error
+    except ServerError as error:
+        # 500 is what an admission webhook that fails makes of a write; the others pass with the API server's trouble.
+        if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
         raise NotFilled("NamespaceWriteRefused", f"{what}: {error.message}", retry=True) from error
     except (Conflict, NotFound) as error:
         raise Retryable(f"{what}: it changed meanwhile") from error

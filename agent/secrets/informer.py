@@ -171,6 +171,11 @@ class Informer(Generic[View]):
                         error=str(error),
                         retry_seconds=round(pause, 1),
                     )
+            except Exception:  # noqa: BLE001 - a thread that died would leave the store standing still, unseen
+                _log.exception("unexpected failure", kind=self._scope.kind.plural)
+                self._version = None
+                pause = _BACKOFF.delay(failures, self._random)
+                failures += 1
             self._pause(pause)
 
     def _pause(self, seconds: float) -> None:

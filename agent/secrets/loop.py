@@ -28,6 +28,7 @@ from agent.secrets.report import Reporter, compose
 from agent.secrets.results import NamespaceResult, NamespaceResults
 from agent.secrets.selection import selects_namespace
 from agent.secrets.verification import AwsCalls
+from aws.registry_hosts import RegistryHost
 from kube.client import Client
 from kube.errors import ApiError, KubeError
 from kube.objects import CONFIG_MAP, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Object
@@ -123,6 +124,7 @@ class SecretsAgent:
         self._taken: Taken | None = None
         self._wanted: Wanted | None = None
         self._previous: AgentReport | None = None
+        self._known: tuple[RegistryHost, ...] = ()
         self._pods: Informer[registries.Hosts] | None = None
         self._queue: Queue[Task] = Queue(clock=clock, random=random, backoff=_BACKOFF)
         self._workers = Workers(
@@ -237,10 +239,12 @@ class SecretsAgent:
             return Done()
         if self._taken is not None and configuration == self._taken.configuration:
             return Done()
+        now = self._clock.now()
         if self._taken is None:
             self._previous = self._reporter.recall()
+            self._known = recover(self._client, self._secrets, self._cache, configuration, now)
         _log.info("configuration", generation=configuration.generation, removing=configuration.removing)
-        self._taken = Taken(configuration, self._clock.now())
+        self._taken = Taken(configuration, now)
         self._watch_pods(wanted=not configuration.registries and not configuration.removing)
         self._queue.add(Task(Duty.REGISTRIES))
         return Done()
@@ -272,22 +276,19 @@ class SecretsAgent:
         elif pods is None or not pods.synced:
             return RequeueAfter(_SHORTEST_WAIT_SECONDS)
         else:
-            known = before.registries if before is not None else ()
-            reported = self._previous.registries if self._previous is not None else ()
+            known = before.registries if before is not None else self._known
             hosts = registries.seen(
                 configuration,
                 [(namespace, hosts) for namespace, _, hosts in pods.everywhere()],
                 selected=self._is_selected,
-                known={*reported, *(registry.host for registry in known)},
+                known=known,
                 served_regions=self._cache.regions(),
             )
         wanted = Wanted(configuration, taken.at, hosts)
         if wanted == before:
             return Done()
-        if before is None:
-            recover(self._client, self._secrets, self._cache, wanted, now)
-            if self._previous is not None:
-                self._regions.take_over(self._previous, wanted, now)
+        if before is None and self._previous is not None:
+            self._regions.take_over(self._previous, wanted, now)
         if not configuration.removing:
             self._regions.keep_only(wanted.regions)
         self._wanted = wanted

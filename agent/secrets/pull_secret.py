@@ -7,13 +7,11 @@ finds all of it again; never a secret. Called by `agent.secrets.filling` and, at
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from aws import registry_hosts
 from aws.credentials import RegistryCredential
@@ -55,9 +53,13 @@ class SecretView:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What an existing secret still offers: one credential per region, and the role they are for ("": several)."""
+    """What an existing secret still offers: one credential per region, and the role they are for ("": several).
+
+    `registries` are those that it names.
+    """
 
     credentials: tuple[RegistryCredential, ...]
+    registries: tuple[RegistryHost, ...]
     role_arn: str
 
 
@@ -158,48 +160,35 @@ def differs(found: SecretView, wanted: Object) -> bool:
     )
 
 
-def recover(obj: Object, regions: Iterable[str], now: datetime) -> Recovered | None:
+def recover(obj: Object, now: datetime) -> Recovered | None:
     """The credentials in a secret of ours, or None when nothing in it is good any more.
 
     What it says is believed only within ECR's limits: whoever may write secrets in that namespace may have
     written it. Several regions share the earliest times.
     """
-    metadata = obj["metadata"]
-    annotations = metadata.get("annotations") or {}
+    annotations = obj["metadata"].get("annotations") or {}
+    credentials: dict[str, RegistryCredential] = {}
+    hosts = []
     try:
         issued_at = parse_time(annotations[ISSUED_AT])
         expires_at = parse_time(annotations[EXPIRES_AT])
         auths = json.loads(base64.b64decode(obj["data"][DATA_KEY], validate=True))["auths"]
-        found = {
-            region: credential
-            for region in regions
-            for credential in [_credential_of(auths, region, issued_at, expires_at)]
-            if credential is not None
-        }
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
-        return None
-    if issued_at > now + _CLOCK_SKEW or not now < expires_at <= issued_at + LONGEST_LIFE or not found:
-        return None
-    return Recovered(tuple(found.values()), annotations.get(ROLE_ARN, ""))
-
-
-def _credential_of(
-    auths: Mapping[str, Any], region: str, issued_at: datetime, expires_at: datetime
-) -> RegistryCredential | None:
-    for host, entry in auths.items():
-        registry = registry_hosts.parse(host)
-        if registry is not None and registry.region == region:
+        for host, entry in auths.items():
+            registry = registry_hosts.parse(host)
+            if registry is None:
+                continue
+            hosts.append(registry)
             username, password = entry["username"], entry["password"]
             if not isinstance(username, str) or not isinstance(password, str):
                 return None
-            return RegistryCredential(
-                region=region,
-                username=username,
-                password=password,
-                issued_at=issued_at,
-                expires_at=expires_at,
+            credentials[registry.region] = RegistryCredential(
+                registry.region, username, password, issued_at, expires_at
             )
-    return None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if issued_at > now + _CLOCK_SKEW or not now < expires_at <= issued_at + LONGEST_LIFE or not hosts:
+        return None
+    return Recovered(tuple(credentials.values()), tuple(hosts), annotations.get(ROLE_ARN, ""))
 
 
 def _carries_our_labels(found: SecretView, cluster_uid: str) -> bool:

@@ -25,6 +25,11 @@ WALK_EVERY_SECONDS = 3600.0
 _JITTER = 0.1
 
 
+def identity_of(configuration: AgentConfiguration) -> Identity:
+    """Whose credentials this configuration asks for, and by which way."""
+    return Identity(configuration.role_arn, configuration.audience, endpoints_of(configuration.aws))
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the agent is to do now: the configuration, since when, and the registries it comes to.
@@ -43,14 +48,13 @@ class Wanted:
 
     @property
     def identity(self) -> Identity:
-        """What credentials are fetched with. STS is asked in the configured region, else the first registry's."""
-        configuration = self.configuration
-        return Identity(
-            role_arn=configuration.role_arn,
-            audience=configuration.audience,
-            sts_region=configuration.region or self.registries[0].region,
-            endpoints=endpoints_of(configuration.aws),
-        )
+        """What credentials are fetched with."""
+        return identity_of(self.configuration)
+
+    @property
+    def sts_region(self) -> str:
+        """Where STS is asked: in the configured region, else the first registry's."""
+        return self.configuration.region or self.registries[0].region
 
     def registries_of(self, region: str) -> tuple[RegistryHost, ...]:
         """Those of one region."""
@@ -151,7 +155,7 @@ class Regions:
             found = walk(
                 self._aws,
                 wanted.configuration,
-                sts_region=wanted.identity.sts_region,
+                sts_region=wanted.sts_region,
                 registries=registries,
                 token_file=self._token_file,
                 now=now,

@@ -32,7 +32,7 @@ def seen(
     pods: Iterable[tuple[str, Hosts]],
     *,
     selected: Callable[[str], bool],
-    known: Iterable[str],
+    known: Iterable[RegistryHost],
     served_regions: Collection[str],
 ) -> tuple[RegistryHost, ...]:
     """The registries that the pods of selected namespaces use, in order of their names.
@@ -41,12 +41,12 @@ def seen(
         configuration: Its image to verify is on one of the registries.
         pods: Namespace and hosts of each pod that uses any.
         selected: Tells of a namespace whether it gets the secret.
-        known: Hosts seen before. One whose region has a credential stays, so that the secret of a job that runs once
+        known: Seen before. One whose region has a credential stays, so that the secret of a job that runs once
             a day does not come and go.
         served_regions: Those that have a credential.
     """
     hosts = {host for namespace, found in pods if selected(namespace) for host in found}
-    kept = {host for host in known if (old := parse(host)) is not None and old.region in served_regions}
+    kept = {registry.host for registry in known if registry.region in served_regions}
     found = [parse(host) for host in sorted(hosts | kept)]
     return _each_once([_of_verified_image(configuration), *found])[:MOST_REGISTRIES]
 

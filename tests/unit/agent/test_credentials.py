@@ -10,10 +10,8 @@ from reconcile.clock import FakeRandom
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 LIFE = timedelta(hours=12)
-IDENTITY = Identity(
-    "arn:aws:iam::111122223333:role/pull", "sts.amazonaws.com", "eu-central-1", AwsEndpoints()
-)
-OTHER = Identity("arn:aws:iam::111122223333:role/other", "sts.amazonaws.com", "eu-central-1", AwsEndpoints())
+IDENTITY = Identity("arn:aws:iam::111122223333:role/pull", "sts.amazonaws.com", AwsEndpoints())
+OTHER = Identity("arn:aws:iam::111122223333:role/other", "sts.amazonaws.com", AwsEndpoints())
 
 
 def credential(

@@ -157,25 +157,25 @@ def test_what_is_not_ours_is_told_apart(change: Any, reason: str) -> None:
 
 
 def test_credentials_and_role_are_recovered() -> None:
-    found = pull_secret.recover(stored(desired(FRANKFURT)), ["eu-central-1"], NOW)
+    found = pull_secret.recover(stored(desired(FRANKFURT)), NOW)
     assert found is not None
     assert (found.credentials, found.role_arn) == ((FRANKFURT,), ROLE)
 
 
 def test_several_regions_recover_with_the_earliest_times() -> None:
-    found = pull_secret.recover(stored(desired(FRANKFURT, DUBLIN)), ["eu-central-1", "eu-west-1"], NOW)
+    found = pull_secret.recover(stored(desired(FRANKFURT, DUBLIN)), NOW)
     assert found is not None
     assert {each.expires_at for each in found.credentials} == {DUBLIN.expires_at}
 
 
-def test_only_wanted_regions_are_recovered() -> None:
-    assert pull_secret.recover(stored(desired(FRANKFURT)), ["us-east-1"], NOW) is None
+def test_the_registries_that_it_names_are_recovered() -> None:
+    found = pull_secret.recover(stored(desired(FRANKFURT, DUBLIN)), NOW)
+    assert found is not None
+    assert set(found.registries) == set(REGISTRIES)
 
 
 def test_what_has_expired_is_not_recovered() -> None:
-    assert (
-        pull_secret.recover(stored(desired(FRANKFURT)), ["eu-central-1"], NOW + timedelta(hours=12)) is None
-    )
+    assert pull_secret.recover(stored(desired(FRANKFURT)), NOW + timedelta(hours=12)) is None
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_what_has_expired_is_not_recovered() -> None:
 def test_times_that_ecr_would_not_give_are_not_believed(issued_at: str, expires_at: str) -> None:
     obj = stored(desired(FRANKFURT))
     obj["metadata"]["annotations"].update({ISSUED_AT: issued_at, EXPIRES_AT: expires_at})
-    assert pull_secret.recover(obj, ["eu-central-1"], NOW) is None
+    assert pull_secret.recover(obj, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_times_that_ecr_would_not_give_are_not_believed(issued_at: str, expires_
 def test_data_that_is_none_is_not_recovered(data: dict[str, str]) -> None:
     obj = stored(desired(FRANKFURT))
     obj["data"] = data
-    assert pull_secret.recover(obj, ["eu-central-1"], NOW) is None
+    assert pull_secret.recover(obj, NOW) is None
 
 
 def test_the_type_is_the_one_that_the_kubelet_reads() -> None:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from agent.secrets.registries import MOST_REGISTRIES, configured, hosts_of_pod, seen
+from aws.registry_hosts import RegistryHost, parse
 from schemas.agent_documents import AgentConfiguration
 
 FRANKFURT = "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
@@ -18,11 +19,21 @@ CONFIGURATION = AgentConfiguration(
 )
 
 
+def parsed(host: str) -> RegistryHost:
+    found = parse(host)
+    assert found is not None
+    return found
+
+
 def names(
     pods: list[tuple[str, frozenset[str]]], *, known: tuple[str, ...] = (), served: tuple[str, ...] = ()
 ) -> list[str]:
     found = seen(
-        CONFIGURATION, pods, selected=lambda name: name != "kube-system", known=known, served_regions=served
+        CONFIGURATION,
+        pods,
+        selected=lambda name: name != "kube-system",
+        known=[parsed(host) for host in known],
+        served_regions=served,
     )
     return [registry.host for registry in found]
 
