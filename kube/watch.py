@@ -7,6 +7,7 @@ the thread that ends them.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -40,16 +41,27 @@ class Watch(Iterator[WatchEvent]):
         self._stream = stream
         self._kind = kind
         self._events = self._read()
+        self._lock = threading.Lock()
         self._closed = False
+        self._reading = False
 
     def __next__(self) -> WatchEvent:
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            self._reading = True
+        over = True
         try:
-            return next(self._events)
-        except BaseException:
-            # Ended, broken or interrupted: nothing more comes. The reading thread owns the response, so it closes it.
-            self._closed = True
-            self._stream.close()
-            raise
+            event = next(self._events)
+            over = False
+            return event
+        finally:
+            # Ended, broken, interrupted or closed meanwhile: nothing more comes, and the connection can go.
+            with self._lock:
+                self._reading = False
+                self._closed = self._closed or over
+                if self._closed:
+                    self._stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -57,15 +69,16 @@ class Watch(Iterator[WatchEvent]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes; called by the thread that reads, so the connection can go at once."""
         self.close()
-        self._stream.close()
 
     def close(self) -> None:
-        """From any thread: a blocked reader wakes, and iteration ends."""
-        if not self._closed:
+        """From any thread: a blocked reader wakes and iteration ends; the connection goes."""
+        with self._lock:
             self._closed = True
-            self._stream.wake()
+            if self._reading:
+                self._stream.wake()
+            else:
+                self._stream.close()
 
     def _read(self) -> Iterator[WatchEvent]:
         for line in self._lines():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -131,3 +132,29 @@ def test_closing_twice_or_after_the_end_is_fine(server: TinyServer, client: Clie
     assert [] == list(events)
     events.close()
     events.close()
+
+
+def test_a_reader_that_waits_is_woken_by_closing(server: TinyServer, client: Client) -> None:
+    def answer_and_wait(exchange: Exchange) -> None:
+        exchange.chunks(line("ADDED", "a"), ended=False)
+        server.released.wait(30)
+
+    server.answer = answer_and_wait
+    events = watch(client)
+    first = threading.Event()
+    seen: list[WatchEvent] = []
+
+    def read() -> None:
+        for each in events:
+            seen.append(each)
+            first.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    first.wait(10)
+
+    events.close()
+    reader.join(10)
+
+    assert not reader.is_alive()
+    assert [event("ADDED", "a")] == seen
