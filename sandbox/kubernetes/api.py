@@ -13,7 +13,7 @@ import yaml
 
 from sandbox.kubernetes import discovery, rbac
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.kinds import Target, parse_path
+from sandbox.kubernetes.kinds import POD, SERVICE_ACCOUNT, Target, parse_path
 from sandbox.kubernetes.reads import Query, metadata_of
 from sandbox.kubernetes.statuses import (
     StatusError,
@@ -34,6 +34,7 @@ APPLY_TYPES = ("application/apply-patch+yaml", "application/apply-patch+json")
 MERGE_TYPE = "application/merge-patch+json"
 JSON_PATCH_TYPE = "application/json-patch+json"
 _PATCH_TYPES = (JSON_PATCH_TYPE, MERGE_TYPE, *APPLY_TYPES)
+_RETURNED_WHEN_DELETED = (POD, SERVICE_ACCOUNT)  # where others answer with a Status
 _ANONYMOUS = rbac.User("system:anonymous", ("system:unauthenticated",))
 _ADMIN = rbac.User("kubernetes-admin", (rbac.MASTERS, "system:authenticated"))
 
@@ -191,7 +192,7 @@ class KubernetesApi:
         self._authorize(user, "delete", target)
         options = _parsed(call, target) if call.body else {}
         last, gone = writer.delete(target, options, request)
-        if not gone or target.kind.kind == "Pod":
+        if not gone or target.kind in _RETURNED_WHEN_DELETED:
             return Answer(200, dumped(last))
         details = {
             "name": target.name,

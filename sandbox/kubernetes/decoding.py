@@ -48,7 +48,7 @@ def decoded_config(target: Target, config: Any) -> Object:
     name = (config.get("metadata") or {}).get("name", "")
     subject = f"failed to create typed patch object ({target.namespace}/{name}; {kind.api_version}, Kind={kind.kind})"
     try:
-        made: Object = conformed(config, type_of(kind), unknown=unknown, defaults=False)
+        made: Object = conformed(config, type_of(kind), unknown=unknown, stored=False)
     except WrongType as error:
         raise StatusError(500, "", f"{subject}: {error}") from error
     if unknown:

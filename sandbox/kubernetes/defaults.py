@@ -12,9 +12,8 @@ from typing import Any
 
 from sandbox.kubernetes.kinds import (
     ADMISSION_GROUP,
-    DAEMON_SET,
-    DEPLOYMENT,
     NAMESPACE,
+    NODE,
     POD,
     RBAC_GROUP,
     Kind,
@@ -154,6 +153,8 @@ def _fill_container(container: Object) -> None:
 
 
 def _fill_volume(volume: Object) -> None:
+    if volume.keys() <= {"name"}:
+        volume["emptyDir"] = {}
     for name in ("secret", "configMap", "projected", "downwardAPI"):
         if name in volume:
             volume[name].setdefault("defaultMode", 420)
@@ -188,7 +189,7 @@ def prepare(kind: Kind, obj: Object) -> None:
         obj["status"] = {"phase": "Active"}
     elif kind == POD:
         obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
-    elif kind in (DEPLOYMENT, DAEMON_SET):
+    elif "status" in kind.subresources and kind != NODE:
         obj["status"] = {}
     if has_generation(kind):
         obj["metadata"]["generation"] = 1

@@ -6,7 +6,8 @@ fields, defaults, and how lists and maps merge under server-side apply (`x-kuber
 
 The compact form of a type: `"s"` string, `"i"` integer, `"n"` number, `"b"` boolean, `"x"` any scalar, `"*"` anything,
 `"#Name"` a struct of the table, `{"map": T}`, `{"list": T, "by": [keys] | "value" | "whole"}`; `"whole": true` on a
-struct or map is an atomic one. A struct is `{"fields": {name: T}, "required": [...], "defaults": {...}}`.
+struct or map is an atomic one. A struct is `{"fields": {name: T}, "required": [...], "defaults": {...},
+"embedded": [...]}`, the last naming structs that are always there (no pointers in Go).
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ class Extractor:
             defaults = {k: v["default"] for k, v in sorted(schema["properties"].items()) if worth(v)}
             if defaults:
                 made["defaults"] = defaults
+            embedded = [k for k, v in sorted(schema["properties"].items()) if v.get("default") == {}]
+            if embedded:
+                made["embedded"] = embedded
             if whole or schema.get("x-kubernetes-map-type") == "atomic":
                 made["whole"] = True
         return f"#{name}"

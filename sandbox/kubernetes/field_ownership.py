@@ -40,9 +40,9 @@ Managers = dict[Manager, Owned]
 
 
 class OwnershipConflict(Exception):
-    """Fields that others own would change: `fields` are (manager, since, path)."""
+    """Fields that others own would change: `fields` are (manager, path)."""
 
-    def __init__(self, fields: list[tuple[Manager, str, Path]]) -> None:
+    def __init__(self, fields: list[tuple[Manager, Path]]) -> None:
         super().__init__(f"{len(fields)} conflicts")
         self.fields = fields
 
@@ -105,7 +105,7 @@ def fields_of(value: Any, of: Type) -> Fields:
             if not _merges(item_type):
                 found.add(below)
                 continue
-            if not isinstance(of, Struct) or not item:
+            if not isinstance(of, Struct) or item == {}:
                 found.add(below)
             if item:
                 walk(item, item_type, below)
@@ -267,12 +267,13 @@ def _taken(
 ) -> Managers:
     """`managers` once `manager` has changed and removed these fields."""
     after: Managers = {}
-    conflicts: list[tuple[Manager, str, Path]] = []
+    conflicts: list[tuple[Manager, Path]] = []
     for other, owned in managers.items():
         if other == manager:
-            after[other] = owned
+            if owned.fields:
+                after[other] = owned
             continue
-        conflicts += [(other, owned.time, path) for path in sorted(owned.fields & changed)]
+        conflicts += [(other, path) for path in sorted(owned.fields & changed, key=_told)]
         fields = owned.fields - changed - removed
         if fields:
             after[other] = Owned(fields, owned.time)
@@ -283,6 +284,11 @@ def _taken(
 
 def _is_update(manager: Manager) -> bool:
     return manager.operation == "Update"
+
+
+def _told(path: Path) -> list[tuple[bool, str]]:
+    """Conflicts are told in the order of a set's walk: fields of a level, then what lies below."""
+    return [(depth < len(path), element) for depth, element in enumerate(path, start=1)]
 
 
 def encoded(managers: Managers) -> list[dict[str, Any]]:

@@ -48,7 +48,15 @@ CLUSTER_ROLE = Kind(RBAC_GROUP, "v1", "ClusterRole", "clusterroles", namespaced=
 CLUSTER_ROLE_BINDING = Kind(RBAC_GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
 ADMISSION_KINDS = (
-    Kind(ADMISSION_GROUP, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False),
+    Kind(
+        ADMISSION_GROUP,
+        "v1",
+        "ValidatingAdmissionPolicy",
+        "validatingadmissionpolicies",
+        False,
+        (),
+        ("status",),
+    ),
     Kind(
         ADMISSION_GROUP,
         "v1",

@@ -75,9 +75,9 @@ def unknown_path() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def already_exists(kind: Kind, name: str) -> StatusError:
-    """409 of a create."""
-    message = f'{kind.resource} "{name}" already exists'
+def already_exists(kind: Kind, name: str, *, leaving: bool) -> StatusError:
+    """409 of a create; `leaving`: what exists is being deleted."""
+    message = f'{"object is being deleted: " if leaving else ""}{kind.resource} "{name}" already exists'
     return StatusError(409, "AlreadyExists", message, _details(kind, name))
 
 

@@ -30,6 +30,7 @@ class Struct:
     fields: dict[str, Type] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     defaults: dict[str, Any] = field(default_factory=dict)
+    embedded: tuple[str, ...] = ()
     whole: bool = False
 
 
@@ -52,6 +53,19 @@ class ListOf:
 
 
 Type = Scalar | Struct | MapOf | ListOf
+# Booleans that are no pointers in Go, so that false is left out; and a string that is one, so that "" stays.
+_PLAIN_FLAGS = {
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "readOnly",
+    "paused",
+    "unschedulable",
+}
+_KEPT_EMPTY = {("core.v1.HostPathVolumeSource", "type")}
 _WORDS = {"s": "string", "i": "number", "n": "number", "b": "boolean", "x": "number or string"}
 _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
     "s": (str,),
@@ -93,6 +107,7 @@ def _roots() -> dict[str, Struct]:
         struct.fields = {key: compiled(value) for key, value in spec["fields"].items()}
         struct.required = tuple(spec.get("required", ()))
         struct.defaults = spec.get("defaults", {})
+        struct.embedded = tuple(spec.get("embedded", ()))
         struct.whole = spec.get("whole", False)
     return {key: structs[name] for key, name in table["roots"].items()}
 
@@ -102,10 +117,22 @@ def type_of(kind: Kind) -> Struct:
     return _roots()[f"{kind.api_version}/{kind.kind}"]
 
 
+def zero(of: Struct) -> dict[str, Any]:
+    """What an object is before anybody wrote to it: the structs that are always there belong to nobody."""
+    made: dict[str, Any] = {}
+    for key in of.embedded:
+        inner = of.fields[key]
+        if isinstance(inner, Struct) and not inner.whole:
+            made[key] = zero(inner)
+    return made | {key: [] for key in of.required if isinstance(of.fields[key], ListOf)}
+
+
 def conformed(
-    value: Any, of: Type, path: str = "", *, unknown: list[str] | None = None, defaults: bool = True
+    value: Any, of: Type, path: str = "", *, unknown: list[str] | None = None, stored: bool = True
 ) -> Any:
-    """A copy of `value` with what its type has: nulls and unknown fields dropped (named in `unknown`), defaults in.
+    """A copy of `value` with what its type has: nulls and unknown fields dropped (named in `unknown`).
+
+    `stored`: as the server keeps it, with defaults, and without what Go's JSON leaves out when it is empty.
 
     Raises:
         WrongType: a value is of another type than its field.
@@ -116,7 +143,7 @@ def conformed(
         if not isinstance(value, list):
             raise WrongType(path, "list", value)
         return [
-            conformed(item, of.element, f"{path}[{index}]", unknown=unknown, defaults=defaults)
+            conformed(item, of.element, f"{path}[{index}]", unknown=unknown, stored=stored)
             for index, item in enumerate(value)
         ]
     if not isinstance(value, dict):
@@ -128,14 +155,27 @@ def conformed(
             if unknown is not None:
                 unknown.append(f"{path}.{key}")
         elif item is not None:
-            made[key] = conformed(item, element, f"{path}.{key}", unknown=unknown, defaults=defaults)
-    return _defaulted(made, of) if defaults and isinstance(of, Struct) else made
+            made[key] = conformed(item, element, f"{path}.{key}", unknown=unknown, stored=stored)
+    return _as_stored(made, of) if stored and isinstance(of, Struct) else made
 
 
-def _defaulted(value: dict[str, Any], of: Struct) -> dict[str, Any]:
+def _as_stored(value: dict[str, Any], of: Struct) -> dict[str, Any]:
+    for key in [key for key, item in value.items() if not item and _left_out(key, item, of)]:
+        del value[key]
     for key, default in of.defaults.items():
         value.setdefault(key, default)
     return value
+
+
+def _left_out(key: str, empty: Any, of: Struct) -> bool:
+    """Whether an empty value disappears: structs (which are pointers) and numbers (most are) stay."""
+    if key in of.required:
+        return False
+    if isinstance(empty, list | dict):
+        return isinstance(of.fields[key], ListOf | MapOf)
+    if empty == "":
+        return (of.name, key) not in _KEPT_EMPTY
+    return empty is False and key in _PLAIN_FLAGS
 
 
 def _scalar(value: Any, code: str, path: str) -> Any:

@@ -37,6 +37,13 @@ _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _DATA_KEY = r"[-._a-zA-Z0-9]+"
 _MAXIMUM_DATA = 1024 * 1024
 _IMMUTABLE = "field is immutable"
+_VOLUME_ORDER = (
+    "emptyDir hostPath gitRepo secret nfs persistentVolumeClaim downwardAPI configMap csi projected ephemeral"
+)
+_ONLY_CONDITIONAL = (
+    "admissionregistration.k8s.io",
+    "coordination.k8s.io",
+)  # groups where a PUT names what it replaces
 
 
 def _wrong(field: str, value: Any, why: str) -> dict[str, str]:
@@ -53,11 +60,22 @@ def check(kind: Kind, obj: Object, old: Object | None) -> None:
     if kind == SECRET:
         for value in obj.get("data", {}).values():
             _check_base64(value)
-    causes = [*_metadata(kind, obj), *_body(kind, obj)]
-    if old is not None:
-        causes += _unchangeable(kind, obj, old)
+    unchangeable = [] if old is None else list(_unchangeable(kind, obj, old))
+    mistakes = [*_metadata(kind, obj), *_body(kind, obj)]
+    causes = unchangeable + mistakes if kind == SECRET else mistakes + unchangeable
     if causes:
         raise invalid(kind, obj["metadata"].get("name", ""), causes)
+
+
+def check_conditional(kind: Kind, obj: Object) -> None:
+    """Raises `StatusError` 422 for a PUT without resourceVersion of a kind that does not take one."""
+    if kind.group in _ONLY_CONDITIONAL and not obj["metadata"].get("resourceVersion"):
+        why = "Invalid value: 0: must be specified for an update"
+        causes = [cause("FieldValueInvalid", "metadata.resourceVersion", why)]
+        refused = invalid(kind, obj["metadata"]["name"], causes)
+        refused.message = refused.message.replace(f"{kind.kind}.{kind.group}", kind.resource, 1)
+        refused.details = (refused.details or {}) | {"kind": kind.plural}
+        raise refused
 
 
 def _check_base64(value: str) -> None:
@@ -152,30 +170,44 @@ def _workload(spec: Object) -> Causes:
     if selector is None or any((labels or {}).get(key) != value for key, value in wanted.items()):
         yield _wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     yield from _pod(template.get("spec", {}), "spec.template.spec")
+    strategy = spec.get("strategy", {})
+    if strategy.get("type") == "Recreate" and "rollingUpdate" in strategy:
+        said = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        yield cause("FieldValueForbidden", "spec.strategy.rollingUpdate", said)
 
 
 def _pod(spec: Object, path: str) -> Causes:
-    volumes = {volume.get("name") for volume in spec.get("volumes", ())}
+    volumes: set[str] = set()
+    for index, volume in enumerate(spec.get("volumes", ())):
+        surplus = sorted(volume.keys() - {"name"}, key=_VOLUME_ORDER.find)[1:]
+        for key in surplus:
+            said = "Forbidden: may not specify more than 1 volume type"
+            yield cause("FieldValueForbidden", f"{path}.volumes[{index}].{key}", said)
+        if not surplus:
+            volumes.add(volume.get("name", ""))
     if not spec.get("containers"):
         yield _missing(f"{path}.containers")
     names: set[str] = set()
     for where in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(where, ())):
-            here = f"{path}.{where}[{index}]"
-            name = container.get("name", "")
-            if not name:
-                yield _missing(f"{here}.name")
-            else:
-                yield from _dns_label(f"{here}.name", name)
-            if name in names:
-                yield cause("FieldValueDuplicate", f"{here}.name", f'Duplicate value: "{name}"')
-            names.add(name)
-            if not container.get("image"):
-                yield _missing(f"{here}.image")
-            for number, mount in enumerate(container.get("volumeMounts", ())):
-                if mount.get("name") not in volumes:
-                    said = f'Not found: "{mount.get("name", "")}"'
-                    yield cause("FieldValueNotFound", f"{here}.volumeMounts[{number}].name", said)
+            yield from _container(container, f"{path}.{where}[{index}]", volumes, names)
+
+
+def _container(container: Object, here: str, volumes: set[str], names: set[str]) -> Causes:
+    name = container.get("name", "")
+    if name:
+        yield from _dns_label(f"{here}.name", name)
+    else:
+        yield _missing(f"{here}.name")
+    if name in names:
+        yield cause("FieldValueDuplicate", f"{here}.name", f'Duplicate value: "{name}"')
+    names.add(name)
+    if not container.get("image"):
+        yield _missing(f"{here}.image")
+    for number, mount in enumerate(container.get("volumeMounts", ())):
+        if mount.get("name") not in volumes:
+            said = f'Not found: "{mount.get("name", "")}"'
+            yield cause("FieldValueNotFound", f"{here}.volumeMounts[{number}].name", said)
 
 
 def _data(kind: Kind, obj: Object) -> Causes:
@@ -247,6 +279,15 @@ def _binding(kind: Kind, obj: Object) -> Causes:
 
 
 def _unchangeable(kind: Kind, obj: Object, old: Object) -> Causes:
+    added = [
+        one
+        for one in obj["metadata"].get("finalizers", ())
+        if one not in old["metadata"].get("finalizers", ())
+    ]
+    if added and "deletionTimestamp" in old["metadata"]:
+        found = "[]string{" + ", ".join(f'"{one}"' for one in added) + "}"
+        said = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {found}"
+        yield cause("FieldValueForbidden", "metadata.finalizers", said)
     if kind in (DEPLOYMENT, DAEMON_SET):
         now, before = obj["spec"].get("selector"), old["spec"].get("selector")
         if now != before:
@@ -255,8 +296,8 @@ def _unchangeable(kind: Kind, obj: Object, old: Object) -> Causes:
         yield _wrong("type", obj.get("type"), _IMMUTABLE)
     elif kind in (ROLE_BINDING, CLUSTER_ROLE_BINDING) and obj["roleRef"] != old["roleRef"]:
         reference = obj["roleRef"]
-        said = {"APIGroup": reference["apiGroup"], "Kind": reference["kind"], "Name": reference["name"]}
-        yield _wrong("roleRef", said, "cannot change roleRef")
+        shown = {"APIGroup": reference["apiGroup"], "Kind": reference["kind"], "Name": reference["name"]}
+        yield _wrong("roleRef", shown, "cannot change roleRef")
     if old.get("immutable") and (obj.get("data") != old.get("data") or not obj.get("immutable")):
         field = "data" if obj.get("data") != old.get("data") else "immutable"
         yield cause("FieldValueForbidden", field, "Forbidden: field is immutable when `immutable` is set")

@@ -37,8 +37,12 @@ from sandbox.kubernetes.statuses import (
     not_found,
 )
 from sandbox.kubernetes.store import Object, Store, Stored, timestamp
-from sandbox.kubernetes.types import conformed, type_of
+from sandbox.kubernetes.types import conformed, type_of, zero
 
+_CREATED_BY_PUT = (
+    "rbac.authorization.k8s.io",
+    "coordination.k8s.io",
+)  # groups whose objects an update may make
 _UNDELETABLE = ("default", "kube-system", "kube-public")
 
 
@@ -79,8 +83,9 @@ class Writer:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
         with self._store.lock:
-            if metadata.get("name") and self._store.get(kind, target.namespace, metadata["name"]) is not None:
-                raise already_exists(kind, metadata["name"])
+            there = self._store.get(kind, target.namespace, metadata.get("name", ""))
+            if there is not None:
+                raise already_exists(kind, metadata["name"], leaving="deletionTimestamp" in there.metadata)
             for field in (*KEPT_METADATA, "resourceVersion", "managedFields"):
                 metadata.pop(field, None)
             if "status" in kind.subresources:
@@ -89,17 +94,19 @@ class Writer:
                     new["status"] = kept
             manager = ownership.Manager(request.manager, "Update", kind.api_version)
             defaults.fill(kind, new)
-            identity: Object = {"metadata": {}}
-            managers = ownership.updated(
-                identity, new, type_of(kind), {}, manager, now=timestamp(request.now)
-            )
+            of = type_of(kind)
+            managers = ownership.updated(zero(of), new, of, {}, manager, now=timestamp(request.now))
             return self._created(target, new, managers, request, unknown)
 
     def update(self, target: Target, body: Object, request: Request) -> Written:
         """PUT of an object or its status."""
         new, unknown = decoded(target, body, strict=request.strict)
         with self._store.lock:
+            if target.kind.group in _CREATED_BY_PUT and self._store.get(*_key(target)) is None:
+                request.may_create()
+                return self.create(target, body, request)
             live = self._live(target)
+            validation.check_conditional(target.kind, new)
             return self._updated(target, live, new, request, unknown)
 
     def patch(self, target: Target, patch: Any, request: Request, *, json_patch: bool) -> Written:
@@ -218,7 +225,7 @@ class Writer:
             raise conflict(kind, live.key[1], why)
 
     def _live(self, target: Target) -> Stored:
-        live = self._store.get(target.kind, target.namespace, target.name)
+        live = self._store.get(*_key(target))
         if live is None:
             raise not_found(target.kind, target.name)
         return live
@@ -338,6 +345,7 @@ class Writer:
             return Written(new, unknown=tuple(unknown))
         if "deletionTimestamp" in metadata and not metadata.get("finalizers") and kind != NAMESPACE:
             self.remove(kind, live)
+            metadata["managedFields"] = ownership.encoded(managers)
             return Written(new, unknown=tuple(unknown))
         stored = self._store.write(kind, new, managers)
         if kind == NAMESPACE:
@@ -345,15 +353,19 @@ class Writer:
         return Written(stored.object, unknown=tuple(unknown), stored=stored)
 
 
+def _key(target: Target) -> tuple[Kind, str, str]:
+    return target.kind, target.namespace, target.name
+
+
 def _apply_conflict(refused: ownership.OwnershipConflict) -> StatusError:
     causes = []
     by_manager: dict[str, list[str]] = {}
-    for manager, since, path in refused.fields:
+    for manager, path in refused.fields:
         said = f'"{manager.name}"'
         if manager.subresource:
             said += f' with subresource "{manager.subresource}"'
         if manager.operation == "Update":
-            said += f" using {manager.api_version} at {since}"
+            said += f" using {manager.api_version}"
         where = ownership.words(path)
         causes.append(cause("FieldManagerConflict", where, f"conflict with {said}"))
         by_manager.setdefault(said, []).append(where)
