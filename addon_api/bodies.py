@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import request
 
-from addon_api.problems import UnsupportedMediaType
+from addon_api.problems import ContentTooLarge, UnsupportedMediaType
+from addon_api.routing import context
 from schemas import documents
 from schemas.errors import Invalid, Mistake
 
@@ -20,11 +21,14 @@ def read() -> dict[str, Any]:
     A form that holds nothing is an empty object: `cpln` sends requests without a body so.
 
     Raises:
+        addon_api.problems.ContentTooLarge: it is larger than the limit.
         addon_api.problems.UnsupportedMediaType: neither JSON nor YAML.
         schemas.errors.Invalid: it cannot be read as one object.
-        werkzeug.exceptions.RequestEntityTooLarge: it is larger than the limit.
     """
     data = request.get_data(cache=False)
+    limit = context().settings.max_body_bytes
+    if len(data) > limit:
+        raise ContentTooLarge(f"the body is larger than {limit} bytes")
     content_type = request.mimetype
     if content_type == "application/json" or content_type.endswith("+json"):
         return documents.read_json(data)

@@ -175,20 +175,28 @@ def _page(document: Json) -> str:
 
 
 def _operation_html(method: str, path: str, operation: Json) -> str:
-    names = [*_referenced(operation.get("requestBody", {})), *_referenced(operation["responses"])]
-    links = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in dict.fromkeys(names))
+    parameters = "".join(
+        f"<li><code>{escape(parameter['name'])}</code> ({escape(parameter['in'])}): {escape(parameter['description'])}</li>"
+        for parameter in operation["parameters"]
+    )
+    body = operation.get("requestBody")
+    responses = "".join(
+        f"<li><code>{escape(status)}</code> {escape(answer['description'])}: {_content_html(answer['content'])}</li>"
+        for status, answer in operation["responses"].items()
+    )
     return (
         f"<details><summary><code>{escape(method)} {escape(path)}</code> {escape(operation['summary'])}</summary>"
-        f"<p>{escape(operation['description'])} Schemas: {links}.</p>{_json_html(operation)}</details>"
+        f"<p>{escape(operation['description'])}</p>"
+        + (f"<p>Parameters:</p><ul>{parameters}</ul>" if parameters else "")
+        + (f"<p>Body: {_content_html(body['content'])}</p>" if body else "")
+        + f"<p>Answers:</p><ul>{responses}</ul></details>"
     )
 
 
-def _referenced(value: Any) -> Iterable[str]:
-    if isinstance(value, dict):
-        if "$ref" in value:
-            yield value["$ref"].rpartition("/")[2]
-        for inner in value.values():
-            yield from _referenced(inner)
+def _content_html(content: Json) -> str:
+    kinds = ", ".join(content)
+    name = next(iter(content.values()))["schema"].get("$ref", "").rpartition("/")[2]
+    return f'<a href="#{escape(name)}">{escape(name)}</a> ({escape(kinds)})' if name else escape(kinds)
 
 
 def _json_html(value: Any) -> str:

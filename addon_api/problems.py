@@ -7,6 +7,7 @@ holds a stack, and of a failure that is not the caller's it holds no word of our
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -83,7 +84,9 @@ def answer(error: Exception) -> Response:
     if isinstance(error, DatabaseUnavailable):
         log.warning("database unavailable", request_id=g.get("request_id"))
         return _known(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    log.error("request failed", request_id=g.get("request_id"), exc_info=error)
+    # The traceback as text: a renderer of exceptions would add the values of variables, and some are secrets.
+    stack = "".join(traceback.format_exception(error))
+    log.error("request failed", request_id=g.get("request_id"), traceback=stack)
     return _known(HTTPStatus.INTERNAL_SERVER_ERROR, {})
 
 

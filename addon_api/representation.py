@@ -40,7 +40,7 @@ def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int)
 
 def alias_of(cluster: Cluster) -> str:
     """A short name that no other cluster has, for ever: the head of the uid."""
-    return cluster.uid.replace("-", "")[:12]
+    return cluster.uid[:12]
 
 
 def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:

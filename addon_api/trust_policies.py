@@ -58,7 +58,7 @@ class Policies:
             return self.statement(cluster)
         sharers = [sharer for sharer in self.sharers.get(role, ()) if sharer.issuer.startswith("https://")]
         if all(sharer.cluster != cluster.key.name for sharer in sharers):
-            # Being removed: the policy that the others need. No sharer yet: the state is a moment behind.
+            # Either it is being removed, and this is the policy that the others need; or its status is behind.
             if cluster.removal is None:
                 sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster)))
             return _policy(role, sharers) if sharers else None

@@ -94,8 +94,8 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
                 "generation": _INTEGER,
                 "observedGeneration": _INTEGER,
                 "connected": _BOOLEAN,
-                "oidcProviderUrl": _nullable("string"),
-                "serverUrl": _nullable("string"),
+                "oidcProviderUrl": _TEXT,
+                "serverUrl": _TEXT,
                 "conditions": _list(_reference("Condition")),
                 "issues": _list(_reference("Issue")),
                 "addOns": _object(

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 from flask import Response
 from werkzeug.test import TestResponse
 
@@ -115,16 +116,19 @@ def test_a_body_that_is_too_large_is_413_on_every_route(database: Database) -> N
             assert_is_problem(answer, 413, "CONTENT_TOO_LARGE")
 
 
-def test_a_body_of_unsaid_length_that_is_too_large_is_413(database: Database) -> None:
+@pytest.mark.parametrize(("size", "status", "code"), [(100, 400, "INVALID"), (101, 413, "CONTENT_TOO_LARGE")])
+def test_a_body_in_chunks_is_never_cut_off_without_a_word(
+    database: Database, size: int, status: int, code: str
+) -> None:
     hub = make_hub(database, ApiSettings(max_body_bytes=100))
     answer = hub.call(
         "PUT",
         "/org/acme/mk8s",
-        input_stream=BytesIO(b" " * 101),
+        input_stream=BytesIO(b"{}".ljust(size)),
         content_type="application/json",
-        environ_overrides={"wsgi.input_terminated": True},
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
     )
-    assert_is_problem(answer, 413, "CONTENT_TOO_LARGE")
+    assert_is_problem(answer, status, code)
 
 
 def test_a_body_that_is_neither_json_nor_yaml_is_415_on_every_route_with_a_body(hub: Hub) -> None:
@@ -175,3 +179,17 @@ def test_a_request_id_that_could_not_stand_in_a_log_is_replaced(hub: Hub, sent: 
     answer = hub.get("/healthz", headers={"X-Request-Id": sent})
     assert sent != answer.headers["X-Request-Id"]
     assert len(answer.headers["X-Request-Id"]) == 32
+
+
+def test_the_log_of_a_bug_holds_the_stack_and_no_variable(hub: Hub) -> None:
+    def broken(**_: str) -> NoReturn:
+        password = "hunter2"
+        raise RuntimeError(f"{len(password)} characters")
+
+    hub.app.view_functions["clusters.list_clusters"] = broken
+    with structlog.testing.capture_logs() as logs:
+        answer = hub.get("/org/acme/mk8s")
+    [entry] = logs
+    assert (entry["event"], entry["request_id"]) == ("request failed", answer.headers["X-Request-Id"])
+    assert "RuntimeError: 7 characters" in entry["traceback"]
+    assert hub.admin not in str(entry)
