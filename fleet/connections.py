@@ -75,7 +75,9 @@ def renew(database: Database, uid: str, *, replaces: Connection, renewed: Connec
         fleet.errors.SealBroken: what is stored does not open with any key we have.
     """
     with database.write() as session:
-        sealed = session.execute(_SEALED_LOCKED, {"uid": uid}).scalar_one_or_none()
+        # The cluster first, as every command that writes to it does: two orders of locking could wait in a ring.
+        session.execute(cluster_rows.BY_UID_LOCKED, {"uid": uid})
+        sealed = session.execute(_SEALED, {"uid": uid}).scalar_one_or_none()
         if sealed is None or _open(database.sealer, uid, sealed) != replaces:
             return False
         row = {

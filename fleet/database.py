@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from alembic.util import CommandError
 from sqlalchemy import URL, Engine, Table, create_engine, event, make_url, select, text
 from sqlalchemy import Connection as Session
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,7 +27,9 @@ from sqlalchemy.exc import (
     DataError,
     InterfaceError,
     InternalError,
+    NoResultFound,
     OperationalError,
+    ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -67,8 +70,8 @@ class Database:
         engine = create_engine(
             self._url,
             hide_parameters=True,
-            pool_size=10,
-            max_overflow=30,
+            pool_size=5,
+            max_overflow=20,
             pool_timeout=self._lock_timeout,
             connect_args=chosen | {"autocommit": True},
         )
@@ -86,8 +89,8 @@ class Database:
         engine = create_engine(
             self._url,
             hide_parameters=True,
-            pool_size=10,
-            max_overflow=30,
+            pool_size=5,
+            max_overflow=20,
             pool_timeout=self._lock_timeout,
             connect_args={"isolation_level": None, "timeout": self._lock_timeout},
         )
@@ -101,12 +104,20 @@ class Database:
         return engine
 
     def migrate(self) -> None:
-        """Brings the schema up to date under a lock; safe from many processes at once."""
-        with _translated():
-            if self.is_postgresql:
-                self._migrate_postgresql()
-            else:
-                self._migrate_sqlite()
+        """Brings the schema up to date under a lock; safe from many processes at once.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer, or the lock was not to be had.
+            FleetError: a newer release migrated it further than this one knows.
+        """
+        try:
+            with _translated():
+                if self.is_postgresql:
+                    self._migrate_postgresql()
+                else:
+                    self._migrate_sqlite()
+        except CommandError as error:
+            raise FleetError("a newer release of Pullpass made this database: run that one") from error
 
     def _migrate_postgresql(self) -> None:
         with self.engine.connect() as session:
@@ -194,8 +205,11 @@ class Database:
 
     def ping(self) -> None:
         """Raises `fleet.errors.DatabaseUnavailable` when the database does not answer."""
-        with self.read() as session:
-            session.execute(_HUB_ID).scalar_one()
+        try:
+            with self.read() as session:
+                session.execute(_HUB_ID).scalar_one()
+        except (NoResultFound, ProgrammingError) as error:
+            raise DatabaseUnavailable("the database is not migrated") from error
 
     def close(self) -> None:
         """Gives back every connection."""

@@ -55,8 +55,8 @@ class Sealer:
 
     @classmethod
     def from_text(cls, text: str, *, source: str = "the setting of the sealing keys") -> Sealer:
-        """The keys of `text`, one per line as in a file; `source` names it in the error, which shows no key."""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        """The keys of `text`, one per line or with commas between; `source` names it in the error, which shows none."""
+        lines = [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
         keys = tuple(_decode(line) for line in lines)
         if not keys or any(len(key) != _KEY_BYTES for key in keys):
             raise FleetError(

@@ -119,6 +119,7 @@ def test_users_and_controllers_write_beside_each_other_without_deadlock(
         status = ClusterStatus(observed_generation=number)
         statuses.write(database, uid, status, told, shard=shard, epoch=epoch, now=NOW)
         work.finish(database, uid, generation=number)
+        assert connections.renew(database, uid, replaces=CONNECTION, renewed=CONNECTION, now=NOW)
 
     with ThreadPoolExecutor(8) as pool:
         runs = [pool.submit(run, number) for number in range(40) for run in (user, controller)]

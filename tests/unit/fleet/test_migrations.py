@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from fleet import tables
 from fleet.database import Database
-from fleet.errors import DatabaseUnavailable
+from fleet.errors import DatabaseUnavailable, FleetError
 from fleet.shards import SHARDS
 from tests.support.programs import REPOSITORY
 from tests.unit.fleet.samples import open_database, start_python
@@ -75,6 +75,23 @@ def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
         names = database.engine.dialect.get_table_names(session)
     database.close()
     assert ["tokens"] == names
+
+
+def test_a_database_of_a_newer_release_is_refused(database: Database) -> None:
+    with database.write() as session:
+        session.exec_driver_sql("UPDATE alembic_version SET version_num = 'newer'")
+
+    with pytest.raises(FleetError, match="newer release"):
+        database.migrate()
+
+
+def test_a_database_that_nobody_migrated_is_unavailable(empty_url: str) -> None:
+    database = open_database(empty_url)
+
+    with pytest.raises(DatabaseUnavailable):
+        database.ping()
+
+    database.close()
 
 
 def test_the_migrations_run_out_of_an_installed_wheel(tmp_path: Path) -> None:

@@ -118,6 +118,16 @@ def test_a_file_with_a_newer_key_in_front_opens_what_the_older_sealed(tmp_path: 
     assert not sealer.is_newest(sealed)
 
 
+@pytest.mark.parametrize("between", [",", "\n", " ,\n"])
+def test_the_keys_of_a_setting_stand_one_after_the_other(between: str) -> None:
+    text = between.join(base64.b64encode(key).decode() for key in (KEY, OTHER))
+
+    sealer = Sealer.from_text(text)
+
+    assert sealer.is_newest(Sealer((KEY,)).seal(b"plain", row="a"))
+    assert b"plain" == sealer.open(Sealer((OTHER,)).seal(b"plain", row="a"), row="a")
+
+
 def test_a_file_open_to_everybody_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     Sealer.from_file(path)
