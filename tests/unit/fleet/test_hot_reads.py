@@ -1,0 +1,70 @@
+"""What the API asks on every request is one statement, and an index answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from fleet import clusters, issuers, tokens, work
+from fleet.database import Database
+from fleet.records import Cluster
+from tests.unit.fleet.samples import NOW, ROLE_ARN
+
+READS: dict[str, Callable[[Database, Cluster], object]] = {
+    "authenticate": lambda database, _: tokens.authenticate(database, "pp_any", now=NOW),
+    "read": lambda database, cluster: clusters.read(database, cluster.key),
+    "load": lambda database, cluster: clusters.load(database, cluster.uid),
+    "page": lambda database, _: clusters.page(database, "acme", after="a"),
+    "role_sharers": lambda database, _: clusters.role_sharers(database, "acme", [ROLE_ARN, "other"]),
+    "issuer": lambda database, _: issuers.read(database, "any"),
+    "due": lambda database, _: work.due(database, [1, 2, 3]),
+    "population": lambda database, _: work.population(database, [1, 2, 3]),
+}
+
+
+@pytest.fixture
+def executed(database: Database) -> list[tuple[str, Any]]:
+    """Every statement from now on, with its parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        seen.append((statement, parameters))
+
+    return seen
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_hot_read_is_one_statement(
+    database: Database, stored: Cluster, executed: list[tuple[str, Any]], name: str
+) -> None:
+    executed.clear()
+
+    READS[name](database, stored)
+
+    assert 1 == len(executed)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_hot_read_scans_no_table(
+    database: Database, stored: Cluster, executed: list[tuple[str, Any]], name: str
+) -> None:
+    executed.clear()
+    READS[name](database, stored)
+    [(statement, parameters)] = executed
+
+    with database.read() as session:
+        if database.is_postgresql:
+            session.exec_driver_sql(
+                "SET enable_seqscan = off"
+            )  # a small table is scanned unless nothing else can be
+            explain = "EXPLAIN"
+        else:
+            explain = "EXPLAIN QUERY PLAN"
+        plan = session.exec_driver_sql(f"{explain} {statement}", parameters).all()
+
+    steps = [str(row[-1]) for row in plan]
+    assert [] == [step for step in steps if step.startswith("SCAN") or "Seq Scan" in step]
