@@ -142,7 +142,6 @@ class Reconciler:
             # The connection does not open: the rest is known all the same.
             memory = self._recall(cluster, None)
             return self._cut_short(cluster, memory, failure)
-        before = memory.client.requests if memory.client is not None else 0
         try:
             finding = self._work(cluster, memory)
         except Exception as error:
@@ -151,8 +150,7 @@ class Reconciler:
             if failure is None:
                 raise
             finding = self._cut_short(cluster, memory, failure)
-        if memory.client is not None:
-            metrics.REQUESTS.inc(memory.client.requests - before)
+        metrics.REQUESTS.inc(memory.new_requests())
         return finding
 
     def _remember(self, cluster: Cluster) -> Memory:

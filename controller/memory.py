@@ -46,6 +46,7 @@ class Memory:
     attempts: int = 0
     misses: int = 0
     _desired: tuple[object, Desired] | None = None
+    _counted: int = 0
 
     def turn(
         self, generation: int, since: datetime, manifest: Manifest, connection: Connection | None
@@ -68,8 +69,15 @@ class Memory:
             self._desired = signature, build()
         return self._desired[1]
 
+    def new_requests(self) -> int:
+        """How many requests were sent since this was last asked."""
+        sent = self.client.requests if self.client is not None else 0
+        new, self._counted = sent - self._counted, sent
+        return new
+
     def hang_up(self) -> None:
         """Gives the client's sockets back."""
         if self.client is not None:
             self.client.close()
             self.client = None
+            self._counted = 0
