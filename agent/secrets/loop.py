@@ -301,7 +301,9 @@ class SecretsAgent:
 
     def _visit_region(self, region: str) -> Outcome:
         wanted = self._wanted
-        if wanted is None or wanted.configuration.removing or region not in wanted.regions:
+        if wanted is None or region not in wanted.regions:
+            return Done()
+        if wanted.configuration.removing or not wanted.configuration.role_arn:
             return Done()
         visit = self._regions.visit(region, wanted, self._clock.now())
         self._queue.add(Task(Duty.REPORT))

@@ -186,7 +186,9 @@ def recover(obj: Object, now: datetime) -> Recovered | None:
             )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    if issued_at > now + _CLOCK_SKEW or not now < expires_at <= issued_at + LONGEST_LIFE or not hosts:
+    # Issued by our clock, expiring by AWS's.
+    longest = LONGEST_LIFE + _CLOCK_SKEW
+    if issued_at > now + _CLOCK_SKEW or not now < expires_at <= issued_at + longest or not hosts:
         return None
     return Recovered(tuple(credentials.values()), tuple(hosts), annotations.get(ROLE_ARN, ""))
 

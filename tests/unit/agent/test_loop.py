@@ -153,6 +153,10 @@ class Cell:
             client.close()
         self._agents.clear()
 
+    def requests(self) -> int:
+        """What the running agent has sent to the API server."""
+        return self._agents[-1][2].requests
+
     def secret(self, namespace: str) -> Object | None:
         try:
             return self.admin.get(SECRET, "pullpass-ecr", namespace=namespace)
@@ -310,6 +314,8 @@ def test_many_namespaces_cost_one_call_to_ecr(cell: Cell) -> None:
     cell.start()
     cell.reported(lambda report: report.namespaces_ready == 26)
     assert all(cell.served(name) for name in names)
+    # One apply and one patch for each; four lists and watches, the last report, and a report or two.
+    assert cell.requests() <= 26 * 2 + 12
     assert cell.world.aws.calls["GetAuthorizationToken"] == 1
 
 
@@ -349,11 +355,10 @@ def test_a_reference_that_was_taken_out_comes_back_beside_those_of_others(runnin
 
 
 def test_a_secret_of_somebody_else_is_left_alone_and_reported(running: Cell) -> None:
-    running.apply("Namespace", "other", metadata={"labels": {"made": "first"}})
-    foreign = {"metadata": {"name": "pullpass-ecr", "namespace": "taken"}, "type": "Opaque", "stringData": {}}
     running.reconfigure(pull_secret=PullSecret(exclude_namespaces=("kube-*", "taken")))
     running.apply("Namespace", "taken")
-    running.admin.create({"apiVersion": "v1", "kind": "Secret", **foreign})
+    foreign = {"name": "pullpass-ecr", "namespace": "taken"}
+    running.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": foreign, "type": "Opaque"})
     running.reconfigure(pull_secret=PullSecret())
     report = running.reported(lambda report: bool(report.namespace_errors))
     assert [(error.namespace, error.code) for error in report.namespace_errors] == [
@@ -454,6 +459,31 @@ def test_a_configuration_that_cannot_be_read_changes_nothing(running: Cell, docu
     running.apply("ConfigMap", "pullpass-agent", namespace=OURS, data={"configuration.json": document})
     running.apply("Namespace", "shop")
     eventually(lambda: running.served("shop"))
+    assert running.served("default")
+
+
+def test_without_a_role_the_credential_stays_and_aws_is_not_asked(running: Cell) -> None:
+    before = running.secret("default")
+    running.reconfigure(role_arn="")
+    running.reported(lambda _: True)
+    assert running.secret("default") == before
+    assert running.world.aws.calls["AssumeRoleWithWebIdentity"] == 1
+
+
+def test_with_no_accounts_wanted_a_reference_that_somebody_wrote_stays(running: Cell) -> None:
+    running.apply(
+        "ServiceAccount", "builder", namespace="default", imagePullSecrets=[{"name": "pullpass-ecr"}]
+    )
+    running.reconfigure(pull_secret=PullSecret(service_accounts="none"))
+    eventually(lambda: running.references("default") == [])
+    assert running.references("default", "builder") == ["pullpass-ecr"]
+
+
+def test_registries_seen_on_pods_outlive_both_pods_and_agent(running: Cell) -> None:
+    running.stop()
+    running.reconfigure(registries=())
+    running.start()
+    running.reported(lambda report: report.registries == (HOST,))
     assert running.served("default")
 
 

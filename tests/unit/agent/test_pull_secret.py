@@ -178,6 +178,14 @@ def test_what_has_expired_is_not_recovered() -> None:
     assert pull_secret.recover(stored(desired(FRANKFURT)), NOW + timedelta(hours=12)) is None
 
 
+def test_clocks_that_differ_a_little_are_no_reason_to_ask_again() -> None:
+    obj = stored(desired(FRANKFURT))
+    obj["metadata"]["annotations"].update(
+        {ISSUED_AT: "2026-11-22T06:01:00Z", EXPIRES_AT: "2026-11-22T18:03:00Z"}
+    )
+    assert pull_secret.recover(obj, NOW) is not None
+
+
 @pytest.mark.parametrize(
     ("issued_at", "expires_at"),
     [
