@@ -1,0 +1,68 @@
+"""Desired objects as YAML that a person reviews: `UPDATE_GOLDEN=1 pytest tests/unit/controller/test_golden.py` writes it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller import rights
+from controller.addons import aws_ecr
+from kube.objects import KINDS, Object, in_apply_order, kind_of
+from tests.unit.controller.samples import AWS, context
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def check(name: str, objects: list[Object]) -> None:
+    text = yaml.safe_dump_all(objects, sort_keys=False, width=110)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+def test_what_connect_installs_is_as_reviewed() -> None:
+    check("rights", rights.objects())
+
+
+def test_what_aws_ecr_installs_is_as_reviewed() -> None:
+    check("aws-ecr", in_apply_order(list(aws_ecr.desired(context()))))
+
+
+def test_what_aws_ecr_installs_on_aws_is_as_reviewed() -> None:
+    check("aws-ecr-on-aws", in_apply_order(list(aws_ecr.desired(context(provider=AWS, settings={})))))
+
+
+@pytest.mark.parametrize("obj", rights.objects(), ids=lambda obj: f"{obj['kind']}-{obj['metadata']['name']}")
+def test_every_right_is_of_a_kind_that_can_be_applied(obj: Object) -> None:
+    assert kind_of(obj) in KINDS
+
+
+def test_nobody_may_escalate_or_use_a_wildcard() -> None:
+    rules = [rule for obj in rights.objects() for rule in obj.get("rules", [])]
+    verbs = {verb for rule in rules for verb in rule["verbs"]}
+    named = {name for rule in rules for part in ("apiGroups", "resources") for name in rule.get(part, [])}
+    assert not {"*", "escalate", "impersonate"} & (verbs | named)
+
+
+def test_the_hub_binds_named_roles_alone() -> None:
+    binding = [rule for obj in rights.objects() for rule in obj.get("rules", []) if "bind" in rule["verbs"]]
+    assert [rule["resourceNames"] for rule in binding] == [[rights.AGENT_SECRETS_ROLE]]
+
+
+def test_the_hub_reads_no_secret() -> None:
+    hub = [obj for obj in rights.objects() if obj["metadata"]["name"] == "pullpass-hub"]
+    assert "secrets" not in {
+        name for obj in hub for rule in obj.get("rules", []) for name in rule.get("resources", [])
+    }
+
+
+def test_a_configuration_change_leaves_the_pod_alone() -> None:
+    def pod(**settings: object) -> object:
+        objects = aws_ecr.desired(context(settings={"awsECR": settings}))
+        return next(obj["spec"] for obj in objects if obj["kind"] == "Deployment")
+
+    assert pod(registries=[]) == pod(pullSecret={"namespaces": ["shop"]})
