@@ -300,7 +300,10 @@ def _replace(
     )
     store(session, written, due=acts)
     _record(session, principal, "update", written, now=now)
-    told = [NewEvent("Normal", "Updated", f"Updated by {principal.name}", {"version": written.version})]
+    told = []
+    if not (same_settings and same_manifest):
+        context = {"version": written.version}
+        told.append(NewEvent("Normal", "Updated", f"Updated by {principal.name}", context))
     if cancels:
         told.append(NewEvent("Normal", "RemovalCancelled", f"Removal cancelled by {principal.name}"))
     events.add(session, cluster.uid, told, now=now)
