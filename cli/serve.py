@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
 import gunicorn.app.base
 
 from cli import logs, settings, wiring
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flask import Flask
+Application = Callable[..., Any]  # WSGI (PEP 3333)
 
 
 class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """gunicorn around an app that is made after the fork, so that no connection is shared with the parent."""
 
-    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+    def __init__(self, make_app: Callable[[], Application], options: dict[str, Any]) -> None:
         self._make_app = make_app
         self._options = options
         super().__init__()
@@ -27,7 +25,7 @@ class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunico
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Application:
         return self._make_app()
 
 
@@ -40,7 +38,7 @@ def serve() -> None:
     wiring.bootstrap(database, configured)
     database.close()
 
-    def make_app() -> Flask:
+    def make_app() -> Application:
         from addon_api.app import create_app  # noqa: PLC0415 - loaded in the worker only
 
         return create_app(wiring.open_database(configured), wiring.api_settings(configured), now=wiring.now)
