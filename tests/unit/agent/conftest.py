@@ -1,13 +1,17 @@
 # ruff: noqa: ARG002 - the signatures are those of AWS's questions, not all of which matter here
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from aws.credentials import AwsEndpoints, RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure
 from aws.registry_hosts import parse
+from sandbox.world import World
+from tests.unit.agent.cell import ACCOUNT, AUDIENCE, OURS, ROLE, Cell
 
 
 class CountingAws:
@@ -66,3 +70,56 @@ def rewrite(token_file: str) -> Callable[[str], None]:
         Path(token_file).write_text(text)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.fixture
+def world(signing_key: str) -> Iterator[World]:
+    world = World(run_workloads=False)
+    world.start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def cell(world: World, signing_key: str, tmp_path: Path) -> Iterator[Cell]:
+    issuer = "https://issuer.example/demo"
+    cluster = world.add_cluster("demo", issuer=issuer, public=True, signing_key=signing_key)
+    world.create_oidc_provider(ACCOUNT, issuer, [AUDIENCE])
+    world.create_role(
+        ROLE,
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": "sts:AssumeRoleWithWebIdentity",
+                    "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/issuer.example/demo"},
+                    "Condition": {
+                        "StringEquals": {
+                            "issuer.example/demo:aud": AUDIENCE,
+                            "issuer.example/demo:sub": f"system:serviceaccount:{OURS}:pullpass-agent",
+                        }
+                    },
+                }
+            ],
+        },
+    )
+    cell = Cell(world, cluster, tmp_path)
+    yield cell
+    cell.stop()
+    cell.admin.close()
+
+
+@pytest.fixture
+def running(cell: Cell) -> Cell:
+    """An agent that has filled namespace default and said so."""
+    cell.configure()
+    cell.start()
+    cell.reported(lambda report: report.namespaces_ready == 1)
+    return cell

@@ -1,0 +1,237 @@
+"""A sandbox cluster with the agent in it, for the tests that drive the whole of it."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from agent.health import Metrics
+from agent.secrets.loop import SecretsAgent
+from agent.secrets.verification import RealAws
+from kube.client import Access, Client
+from kube.errors import NotFound
+from kube.objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
+from reconcile.clock import SystemClock, SystemRandom
+from sandbox.world import SandboxCluster, World
+from schemas.agent_documents import AgentConfiguration, AgentReport, dump_configuration, load_report
+from schemas.connection import AwsAccess
+
+ACCOUNT = "111122223333"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/pull"
+HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"
+AUDIENCE = "sts.amazonaws.com"
+OURS = "pullpass-system"
+RBAC = "rbac.authorization.k8s.io"
+# Exactly the rights that `agent.secrets` writes down.
+CLUSTER_RULES = [
+    {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["pullpass-ecr"],
+        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
+    },
+    {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+]
+OWN_RULES = [
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["pullpass-agent"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["pullpass-status"],
+        "verbs": ["create", "get", "patch"],
+    },
+]
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found | None], *, seconds: float = 15.0) -> Found:
+    """What `look` finds as soon as it finds something true."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert clock.monotonic() < deadline, "it did not come to that in time"
+        threading.Event().wait(0.02)
+
+
+class Cell:
+    """One cluster with an agent in it, and an admin beside it."""
+
+    def __init__(self, world: World, cluster: SandboxCluster, folder: Path) -> None:
+        self.world = world
+        self.folder = folder
+        document = yaml.safe_load(cluster.kubeconfig())["clusters"][0]["cluster"]
+        self._server = document["server"]
+        self._authority = base64.b64decode(document["certificate-authority-data"]).decode()
+        self.admin = Client(
+            Access(
+                self._server,
+                certificate_authority=self._authority,
+                token=cluster.admin_token,
+                allow_loopback=True,
+            ),
+            field_manager="admin",
+        )
+        endpoints = world.aws_endpoints
+        self.configuration = AgentConfiguration(
+            generation=1,
+            cluster_uid="c-1",
+            organisation="acme",
+            cluster=cluster.name,
+            removing=False,
+            role_arn=ROLE,
+            audience=AUDIENCE,
+            region=None,
+            registries=(HOST,),
+            aws=AwsAccess(
+                sts_endpoint=endpoints["sts"],
+                ecr_endpoint=endpoints["ecr"],
+                registry_endpoint=endpoints["registry"],
+            ),
+        )
+        self._agents: list[tuple[threading.Thread, threading.Event, Client]] = []
+        self._install()
+
+    def apply(
+        self, kind: str, name: str, *, namespace: str | None = None, api: str = "v1", **more: Any
+    ) -> Object:
+        metadata = {"name": name} | ({"namespace": namespace} if namespace else {}) | more.pop("metadata", {})
+        return self.admin.apply({"apiVersion": api, "kind": kind, "metadata": metadata, **more})
+
+    def configure(self, **changes: Any) -> None:
+        self.configuration = replace(self.configuration, **changes)
+        data = {"configuration.json": dump_configuration(self.configuration)}
+        self.apply("ConfigMap", "pullpass-agent", namespace=OURS, data=data)
+
+    def reconfigure(self, **changes: Any) -> None:
+        self.configure(generation=self.configuration.generation + 1, **changes)
+
+    def environment(self) -> dict[str, str]:
+        """As the Deployment sets it, but for the address."""
+        (self.folder / "ca.crt").write_text(self._authority)
+        return {
+            "PULLPASS_KUBERNETES_SERVER": self._server,
+            "PULLPASS_KUBERNETES_TOKEN_FILE": str(self.folder / "kubernetes"),
+            "PULLPASS_KUBERNETES_CA_FILE": str(self.folder / "ca.crt"),
+            "PULLPASS_WEB_IDENTITY_TOKEN_FILE": str(self.folder / "aws"),
+            "PULLPASS_HEALTH_PORT": "0",
+        }
+
+    def start(self) -> None:
+        stop, metrics = threading.Event(), Metrics()
+        client = Client(
+            Access(
+                self._server,
+                certificate_authority=self._authority,
+                token_file=str(self.folder / "kubernetes"),
+                allow_loopback=True,
+            )
+        )
+        agent = SecretsAgent(
+            client,
+            RealAws(metrics.called_aws),
+            token_file=str(self.folder / "aws"),
+            clock=SystemClock(),
+            random=SystemRandom(),
+            metrics=metrics,
+        )
+        thread = threading.Thread(target=agent.run, args=(stop,))
+        thread.start()
+        self._agents.append((thread, stop, client))
+
+    def stop(self) -> None:
+        for thread, stop, client in self._agents:
+            stop.set()
+            thread.join(10)
+            assert not thread.is_alive()
+            client.close()
+        self._agents.clear()
+
+    def requests(self) -> int:
+        """What the running agent has sent to the API server."""
+        return self._agents[-1][2].requests
+
+    def secret(self, namespace: str) -> Object | None:
+        try:
+            return self.admin.get(SECRET, "pullpass-ecr", namespace=namespace)
+        except NotFound:
+            return None
+
+    def account(self, namespace: str, name: str = "default") -> Object:
+        return self.admin.get(SERVICE_ACCOUNT, name, namespace=namespace)
+
+    def references(self, namespace: str, name: str = "default") -> list[str]:
+        try:
+            found = self.account(namespace, name)
+        except NotFound:
+            return []
+        return [entry["name"] for entry in found.get("imagePullSecrets") or ()]
+
+    def report(self) -> AgentReport | None:
+        try:
+            found = self.admin.get(CONFIG_MAP, "pullpass-status", namespace=OURS)
+        except NotFound:
+            return None
+        return load_report(found["data"]["report.json"])
+
+    def reported(self, holds: Callable[[AgentReport], bool]) -> AgentReport:
+        def look() -> AgentReport | None:
+            report = self.report()
+            current = report is not None and report.generation == self.configuration.generation
+            return report if report is not None and current and holds(report) else None
+
+        return eventually(look)
+
+    def password(self, namespace: str) -> str | None:
+        found = self.secret(namespace)
+        if found is None:
+            return None
+        auths = json.loads(base64.b64decode(found["data"][".dockerconfigjson"]))["auths"]
+        return str(auths[HOST]["password"])
+
+    def served(self, namespace: str, *accounts: str) -> bool:
+        return self.password(namespace) is not None and all(
+            "pullpass-ecr" in self.references(namespace, name) for name in accounts or ("default",)
+        )
+
+    def _install(self) -> None:
+        agent = {"kind": "ServiceAccount", "name": "pullpass-agent", "namespace": OURS}
+        self.apply("Namespace", OURS)
+        self.apply("ServiceAccount", "pullpass-agent", namespace=OURS)
+        api, binding = f"{RBAC}/v1", {"apiGroup": RBAC, "name": "pullpass-agent-secrets"}
+        self.apply("ClusterRole", "pullpass-agent-secrets", api=api, rules=CLUSTER_RULES)
+        self.apply(
+            "ClusterRoleBinding",
+            "pullpass-agent-secrets",
+            api=api,
+            roleRef={**binding, "kind": "ClusterRole"},
+            subjects=[agent],
+        )
+        self.apply("Role", "pullpass-agent-secrets", namespace=OURS, api=api, rules=OWN_RULES)
+        self.apply(
+            "RoleBinding",
+            "pullpass-agent-secrets",
+            namespace=OURS,
+            api=api,
+            roleRef={**binding, "kind": "Role"},
+            subjects=[agent],
+        )
+        for file, audiences in (("kubernetes", []), ("aws", [AUDIENCE])):
+            issued = self.admin.request_token(
+                OURS, "pullpass-agent", audiences=audiences, expiration_seconds=3600
+            )
+            (self.folder / file).write_text(issued.token)
