@@ -36,8 +36,21 @@ def test_every_command_has_a_section_and_no_section_is_left_over() -> None:
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
-    documented = re.findall(r"^\| `(PULLPASS_\w+)` \|", (DOCS / "reference/settings.md").read_text(), re.MULTILINE)
+    documented = re.findall(
+        r"^\| `(PULLPASS_\w+)` \|", (DOCS / "reference/settings.md").read_text(), re.MULTILINE
+    )
     assert set(VARIABLES) == set(documented)
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    sources = [
+        file for package in ("addon_api", "agent", "controller") for file in (ROOT / package).rglob("*.py")
+    ]
+    named = {name for file in sources for name in re.findall(r'"(pullpass_[a-z_]+)"', file.read_text())}
+    documented = re.findall(
+        r"^\| `(pullpass_\w+)` \|", (DOCS / "reference/metrics.md").read_text(), re.MULTILINE
+    )
+    assert named == set(documented)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -48,8 +61,11 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 def test_every_page_is_reachable_from_the_index() -> None:
     linked = {
-        (DOCS / link).resolve() for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (DOCS / "README.md").read_text())
+        (DOCS / link).resolve()
+        for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (DOCS / "README.md").read_text())
     }
     assert [] == [
-        str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if page.name != "README.md" and page not in linked
+        str(page.relative_to(DOCS))
+        for page in DOCS.rglob("*.md")
+        if page.name != "README.md" and page not in linked
     ]
