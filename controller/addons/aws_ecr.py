@@ -173,7 +173,7 @@ def _installed(context: Context, deployment: Object | None, report: AgentReport 
     if deployment is None:
         return Finding("False", "NotInstalled", "there is no agent in the cluster")
     current = _is_current(context, report)
-    down_since = _down_since(context, deployment, current=current)
+    down_since = _down_since(context, deployment, report if current else None, heard=report is not None)
     if down_since is not None and context.now - down_since >= GRACE:
         issue = context.issue(
             "AgentNotRunning", {"MESSAGE": f"no available pod since {format_time(down_since)}"}
@@ -194,16 +194,20 @@ def _installed(context: Context, deployment: Object | None, report: AgentReport 
     return Finding("False", "AgentStarting", "the agent is starting")
 
 
-def _down_since(context: Context, deployment: Object, *, current: bool) -> datetime | None:
-    """Since when the Deployment has no available pod; None while it has one (or, unsaid, a report proves it)."""
+def _down_since(
+    context: Context, deployment: Object, current: AgentReport | None, *, heard: bool
+) -> datetime | None:
+    """Since when the agent does not run: by the Deployment, unless a later report proves the contrary.
+
+    A Deployment that says nothing yet counts as down until the agent was `heard` of.
+    """
     status = deployment.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Available":
-            if condition.get("status") == "True":
-                return None
             since: datetime = parse_time(condition["lastTransitionTime"])
-            return since
-    return None if current else context.since
+            proven = current is not None and current.written_at >= since
+            return None if condition.get("status") == "True" or proven else since
+    return None if heard else context.since
 
 
 def _whereabouts(context: Context, report: AgentReport) -> dict[str, str]:

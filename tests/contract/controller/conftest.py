@@ -12,7 +12,7 @@ import pytest
 from fleet.database import Database
 from fleet.sealing import Sealer
 from sandbox.world import SandboxCluster, World
-from tests.contract.controller.harness import BOTH, ISSUER, Hub
+from tests.contract.controller.harness import BOTH, ISSUER, HasKubeconfig, Hub
 
 _NUMBERS = itertools.count(1)
 
@@ -44,7 +44,7 @@ def new_hub(template: Path, tmp_path: Path, cluster: SandboxCluster) -> Iterator
     """Makes hubs over the one cluster, each with a database of its own."""
     made: list[tuple[Hub, Database]] = []
 
-    def make(name: str = "demo") -> Hub:
+    def make(name: str = "demo", cluster: HasKubeconfig = cluster) -> Hub:
         path = tmp_path / f"{len(made)}.db"
         if not made:
             shutil.copy(template, path)

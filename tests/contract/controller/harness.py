@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from controller import rights
 from controller.cluster import Reconciler, Run
@@ -19,7 +19,6 @@ from kube.errors import NotFound, Unreachable
 from kube.objects import CONFIG_MAP, KINDS, Object, ObjectKey, key_of
 from reconcile.clock import FakeClock
 from reconcile.outcome import Done, RequeueAfter
-from sandbox.world import SandboxCluster
 from schemas.agent_documents import (
     CONFIGURATION_KEY,
     CONFIGURATION_NAME,
@@ -46,6 +45,13 @@ REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 ALICE = Principal("token-1", "alice", "acme", Role.ADMIN)
 BOTH = {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE_ARN}}
 SETTINGS = {"awsECR": {"registries": [REGISTRY]}}
+
+
+class HasKubeconfig(Protocol):
+    """A cluster of the sandbox, or a real one."""
+
+    def kubeconfig(self) -> str:
+        """An admin's."""
 
 
 class Wire:
@@ -76,7 +82,7 @@ class Wire:
 class Hub:
     """One hub with cluster acme/demo."""
 
-    def __init__(self, database: Database, cluster: SandboxCluster, *, name: str = "demo") -> None:
+    def __init__(self, database: Database, cluster: HasKubeconfig, *, name: str = "demo") -> None:
         self.database = database
         self.cluster = cluster
         self.key = ClusterKey("acme", name)
@@ -231,7 +237,7 @@ class Hub:
         return everything(self.admin, "app.kubernetes.io/managed-by=pullpass,pullpass.dev/cluster")
 
 
-def admin_access(cluster: SandboxCluster) -> Access:
+def admin_access(cluster: HasKubeconfig) -> Access:
     body = {"kubeconfig": cluster.kubeconfig()}
     connection = parse_connection(body, now=datetime.now(UTC), allow_loopback=True)
     return access_of(connection, allow_loopback=True)

@@ -11,6 +11,7 @@ from fleet import clusters, shards, work
 from fleet.work import Bell
 from kube.objects import DEPLOYMENT
 from reconcile.clock import SystemClock, SystemRandom
+from sandbox.world import SandboxCluster
 from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
 from schemas.status import State
 from tests.contract.controller.harness import ALICE, BOTH, Hub
@@ -97,10 +98,12 @@ def test_a_clean_stop_gives_the_shards_up(hub: Hub) -> None:
     assert len(mine) == shards.SHARDS
 
 
-def test_a_dead_cluster_is_retried_in_the_failing_lane_and_its_work_is_finished(hub: Hub) -> None:
-    hub.cluster.take_down()
+def test_a_dead_cluster_is_retried_in_the_failing_lane_and_its_work_is_finished(
+    hub: Hub, cluster: SandboxCluster
+) -> None:
+    cluster.take_down()
     with running(hub):
         until(hub, lambda: state(hub) is State.FAILED)
         until(hub, lambda: work.due(hub.database, range(shards.SHARDS)) == ())
-        hub.cluster.bring_up()
+        cluster.bring_up()
         until(hub, lambda: state(hub) is State.INSTALLING)

@@ -18,6 +18,7 @@ from kube.objects import (
     kind_of,
 )
 from reconcile.outcome import Done, Retryable, Terminal
+from sandbox.world import SandboxCluster
 from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 from schemas.status import State
 from tests.contract.controller.harness import ALICE, BOTH, Hub, everything
@@ -38,24 +39,28 @@ def test_a_registered_cluster_without_add_ons_has_no_complaint(new_hub: Callable
     assert (run.outcome, hub.status().issues) == (Done(), ())
 
 
-def test_a_cluster_that_never_answered_is_failed_at_once(hub: Hub) -> None:
-    hub.cluster.take_down()
+def test_a_cluster_that_never_answered_is_failed_at_once(hub: Hub, cluster: SandboxCluster) -> None:
+    cluster.take_down()
     run = hub.run()
     assert isinstance(run.outcome, Retryable)
     assert (hub.ecr().state, hub.codes()) == (State.FAILED, ["ClusterUnreachable"])
 
 
-def test_the_first_miss_of_a_cluster_that_was_well_is_only_tried_again(ready_hub: Hub) -> None:
-    ready_hub.cluster.take_down()
+def test_the_first_miss_of_a_cluster_that_was_well_is_only_tried_again(
+    ready_hub: Hub, cluster: SandboxCluster
+) -> None:
+    cluster.take_down()
     before = ready_hub.status()
     run = ready_hub.run()
     assert isinstance(run.outcome, Retryable)
     assert ready_hub.status() == before
 
 
-def test_what_runs_in_an_unreachable_cluster_goes_on_and_is_called_degraded(ready_hub: Hub) -> None:
+def test_what_runs_in_an_unreachable_cluster_goes_on_and_is_called_degraded(
+    ready_hub: Hub, cluster: SandboxCluster
+) -> None:
     details = ready_hub.ecr().details
-    ready_hub.cluster.take_down()
+    cluster.take_down()
     ready_hub.run()
     ready_hub.run()
     conditions = {each.type: each.status for each in ready_hub.ecr().conditions}
@@ -64,11 +69,11 @@ def test_what_runs_in_an_unreachable_cluster_goes_on_and_is_called_degraded(read
     assert (ready_hub.ecr().details, ready_hub.status().oidc_provider_url is None) == (details, False)
 
 
-def test_a_cluster_that_is_back_is_ready_again(ready_hub: Hub) -> None:
-    ready_hub.cluster.take_down()
+def test_a_cluster_that_is_back_is_ready_again(ready_hub: Hub, cluster: SandboxCluster) -> None:
+    cluster.take_down()
     ready_hub.run()
     ready_hub.run()
-    ready_hub.cluster.bring_up()
+    cluster.bring_up()
     ready_hub.settle()
     assert (ready_hub.ecr().state, ready_hub.ecr().issues) == (State.READY, ())
 
@@ -176,12 +181,14 @@ def test_an_agent_that_does_not_come_up_is_named_after_two_minutes(hub: Hub) -> 
 def test_an_agent_that_falls_silent_is_named_after_half_an_hour(ready_hub: Hub) -> None:
     ready_hub.clock.advance(timedelta(minutes=33).total_seconds())
     ready_hub.run()
-    assert ready_hub.codes() == ["AgentNotRunning"]
+    assert ready_hub.codes() == ["AgentNotReporting"]
     assert ready_hub.ecr().state is State.DEGRADED
 
 
-def test_another_process_that_holds_the_shard_writes_and_this_one_does_not(ready_hub: Hub) -> None:
-    ready_hub.cluster.take_down()
+def test_another_process_that_holds_the_shard_writes_and_this_one_does_not(
+    ready_hub: Hub, cluster: SandboxCluster
+) -> None:
+    cluster.take_down()
     ready_hub.run()
     before = ready_hub.status()
     run = ready_hub.reconciler.reconcile(ready_hub.uid, shard=0, epoch=10_000)

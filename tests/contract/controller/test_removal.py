@@ -3,6 +3,7 @@ from __future__ import annotations
 from fleet import clusters
 from kube.objects import CLUSTER_ROLE, NAMESPACE, SERVICE_ACCOUNT, kind_of
 from reconcile.outcome import Retryable
+from sandbox.world import SandboxCluster
 from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 from schemas.status import State
 from tests.contract.controller.harness import ALICE, BOTH, Hub, everything
@@ -60,14 +61,16 @@ def test_a_removal_waits_for_the_agent(ready_hub: Hub) -> None:
     assert set(ready_hub.objects()) == before
 
 
-def test_a_removal_says_that_the_cluster_is_unreachable_and_goes_on_when_it_is_back(ready_hub: Hub) -> None:
+def test_a_removal_says_that_the_cluster_is_unreachable_and_goes_on_when_it_is_back(
+    ready_hub: Hub, cluster: SandboxCluster
+) -> None:
     remove(ready_hub)
-    ready_hub.cluster.take_down()
+    cluster.take_down()
     ready_hub.run()
     run = ready_hub.run()
     assert isinstance(run.outcome, Retryable)
     assert (ready_hub.ecr().state, ready_hub.codes()) == (State.REMOVING, ["ClusterUnreachable"])
-    ready_hub.cluster.bring_up()
+    cluster.bring_up()
     ready_hub.settle()
     assert not ready_hub.exists()
 

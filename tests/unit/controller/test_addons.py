@@ -25,7 +25,11 @@ from schemas.agent_documents import REPORT_KEY as MEMBER
 from schemas.status import State
 from tests.unit.controller.samples import AWS, NOW, REGISTRY, ROLE_ARN, context
 
-UP: Object = {"status": {"conditions": [{"type": "Available", "status": "True"}]}}
+UP: Object = {
+    "status": {
+        "conditions": [{"type": "Available", "status": "True", "lastTransitionTime": "2026-11-22T05:00:00Z"}]
+    }
+}
 HOPS = tuple(ReportedHop(name, succeeded=True) for name in ("token", "sts", "ecr", "registry"))
 CREDENTIAL = ReportedCredential("eu-central-1", (REGISTRY,), NOW, NOW + timedelta(hours=12))
 
@@ -112,7 +116,12 @@ def test_the_configuration_names_the_change_it_is_of() -> None:
             "EcrUnreachable",
         ),
         (evidence(deployment=down(1)), State.READY, None),
-        (evidence(deployment=down(3)), State.DEGRADED, "AgentNotRunning"),
+        (evidence(deployment=down(3)), State.READY, None),  # it reported after that
+        (
+            evidence(deployment=down(3), written_at=NOW - timedelta(minutes=4)),
+            State.DEGRADED,
+            "AgentNotRunning",
+        ),
         ({DEPLOYMENT_KEY: down(3)}, State.FAILED, "AgentNotRunning"),
         ({DEPLOYMENT_KEY: down(1)}, State.INSTALLING, None),
         ({DEPLOYMENT_KEY: UP}, State.INSTALLING, None),
