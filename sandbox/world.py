@@ -56,7 +56,7 @@ class SandboxCluster:
         self.api = KubernetesApi(cluster, lambda: self.url)
         self.down = gate is not None
         self._server_url = server_url
-        self._certificate_authority = certificate_authority
+        self.certificate_authority = certificate_authority
         self._gate = gate
         self._new_gate = new_gate
 
@@ -83,7 +83,7 @@ class SandboxCluster:
 
     def kubeconfig(self) -> str:
         """Kubeconfig YAML with server, CA data and an admin's bearer token."""
-        authority = base64.b64encode(self._certificate_authority.encode()).decode()
+        authority = base64.b64encode(self.certificate_authority.encode()).decode()
         document = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -143,8 +143,8 @@ class World:
     clusters: dict[str, SandboxCluster] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._issuers = PublicIssuers(self.public_hosts)
-        self.aws = SandboxAws(resolver=self._issuers.resolve)
+        self.public_issuers = PublicIssuers(self.public_hosts)
+        self.aws = SandboxAws(resolver=self.public_issuers.resolve)
         self.registry = SandboxRegistry(self.aws)
         self._keeper = Keeper(self.state_directory) if self.state_directory is not None else None
         self._workloads: dict[str, Workloads] = {}
@@ -231,7 +231,7 @@ class World:
         )
         self.clusters[name] = made
         if public:
-            self._issuers.register(cluster)
+            self.public_issuers.register(cluster)
         if self.run_workloads:
             self._start_workloads(made)
         return made

@@ -115,6 +115,8 @@ def _fill_pod_spec(spec: Object) -> None:
     spec.setdefault("schedulerName", "default-scheduler")
     if "serviceAccountName" in spec:
         spec["serviceAccount"] = spec["serviceAccountName"]
+    elif "serviceAccount" in spec:  # its old name, which stays when the new one is taken out
+        spec["serviceAccountName"] = spec["serviceAccount"]
     for container in containers(spec):
         _fill_container(container)
     for volume in spec.get("volumes", ()):

@@ -83,9 +83,6 @@ class Writer:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)[:5]
         with self._store.lock:
-            there = self._store.get(kind, target.namespace, metadata.get("name", ""))
-            if there is not None:
-                raise already_exists(kind, metadata["name"], leaving="deletionTimestamp" in there.metadata)
             for field in (*KEPT_METADATA, "resourceVersion", "managedFields"):
                 metadata.pop(field, None)
             if "status" in kind.subresources:
@@ -239,6 +236,9 @@ class Writer:
             metadata["namespace"] = target.namespace
         validation.check(kind, new, None)
         admission.check_escalation(self._store, request.user, kind, new, None, namespace=target.namespace)
+        there = self._store.get(kind, target.namespace, metadata["name"])
+        if there is not None:
+            raise already_exists(kind, metadata["name"], leaving="deletionTimestamp" in there.metadata)
         if kind == POD:
             admission.admit_pod(self._store, new, target.namespace)
         metadata["uid"] = str(uuid.uuid4())
