@@ -13,7 +13,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -134,7 +134,9 @@ class Database:
         path = Path(self._url.database or "")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Never opened when it is there: closing it would end the locks that SQLite holds on it in this process.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with _file_lock(path.with_name(f"{path.name}.lock")), self.engine.connect() as session:
                 session.exec_driver_sql("PRAGMA journal_mode = WAL")
                 session.exec_driver_sql("BEGIN IMMEDIATE")
