@@ -18,7 +18,6 @@ from cli.hub import Hub
 from controller import rights
 from kube.client import Client
 from kube.errors import Forbidden, KubeError
-from kube.kubeconfig import access_from_kubeconfig
 from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 
 TOKEN_SECONDS = 30 * 24 * 3600
@@ -70,6 +69,8 @@ def connect(  # noqa: PLR0917 - click passes options by name
     path = f"/org/{org}/mk8s/{name}"
     hub.request("GET", path)  # first: a cluster that the hub does not know must not be touched
     connection_settings = _settings(settings_file)
+    from kube.kubeconfig import access_from_kubeconfig  # noqa: PLC0415 - the official client is slow to load
+
     try:
         access = access_from_kubeconfig(str(kubeconfig) if kubeconfig else None, context)
         if not yes and sys.stdin.isatty():
