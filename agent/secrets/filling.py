@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from agent.secrets import pull_secret, service_accounts
 from agent.secrets.informer import Informer
+from agent.secrets.patience import Patience
 from agent.secrets.pull_secret import SecretView
 from agent.secrets.selection import selects_account
 from agent.secrets.service_accounts import Account
@@ -59,7 +60,14 @@ class Offer:
 class Filling:
     """Writes in namespaces."""
 
-    def __init__(self, client: Client, secrets: Informer[SecretView], accounts: Informer[Account]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        secrets: Informer[SecretView],
+        accounts: Informer[Account],
+        patience: Patience,
+    ) -> None:
+        self._patience = patience
         self._client = client
         self._secrets = secrets
         self._accounts = accounts
@@ -80,12 +88,14 @@ class Filling:
         elif found is None:
             # A reference to a secret that is not there would only make the kubelet complain.
             return False
-        for name, account in self._accounts.in_namespace(namespace).items():
-            wanted = selects_account(configuration.pull_secret, name)
-            self._patch_account(
-                account,
-                service_accounts.patch_to_add if wanted else service_accounts.patch_to_take_back,
-            )
+        self._each_account(
+            namespace,
+            lambda account: (
+                service_accounts.patch_to_add(account)
+                if selects_account(configuration.pull_secret, account.name)
+                else service_accounts.patch_to_take_back(account)
+            ),
+        )
         return offer.complete
 
     def give_back(self, namespace: str, cluster_uid: str) -> None:
@@ -95,8 +105,7 @@ class Filling:
             NotFilled: the cluster refuses it.
             kube.errors.KubeError: the cluster's API failed.
         """
-        for account in self._accounts.in_namespace(namespace).values():
-            self._patch_account(account, service_accounts.patch_to_take_back)
+        self._each_account(namespace, service_accounts.patch_to_take_back)
         found = self._secrets.get(namespace, SECRET_NAME)
         if found is not None and pull_secret.is_ours(found, cluster_uid):
             with _refusals_named(f"secret {SECRET_NAME} in namespace {namespace} cannot be deleted"):
@@ -127,6 +136,7 @@ class Filling:
         if found is not None:
             # The lock: one that took its place meanwhile, and may not be ours, makes a conflict.
             wanted["metadata"]["resourceVersion"] = found.resource_version
+        self._be_patient(f"secret {SECRET_NAME} in namespace {namespace}")
         with (
             _refusals_named(f"secret {SECRET_NAME} in namespace {namespace} cannot be written"),
             self._secrets.writing(namespace, SECRET_NAME) as written,
@@ -134,27 +144,46 @@ class Filling:
             # Without force where there was none: one that somebody made meanwhile makes a conflict.
             written(self._client.apply(wanted, force=found is not None))
 
+    def _each_account(self, namespace: str, patch_for: Callable[[Account], Object | None]) -> None:
+        """Patches where there is something to patch. One that fails is raised once the others are done."""
+        failure: NotFilled | Retryable | None = None
+        for account in self._accounts.in_namespace(namespace).values():
+            try:
+                self._patch_account(account, patch_for)
+            except (NotFilled, Retryable) as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
     def _patch_account(self, account: Account, patch_for: Callable[[Account], Object | None]) -> None:
+        patch = patch_for(account)
+        if patch is None:
+            return
         namespace, name = account.namespace, account.name
+        what = f"service account {name} in namespace {namespace}"
+        self._be_patient(what)
         with (
-            _refusals_named(f"service account {name} in namespace {namespace} cannot be changed"),
+            _refusals_named(f"{what} cannot be changed"),
             self._accounts.writing(namespace, name) as written,
         ):
             for _ in range(_ATTEMPTS):
-                patch = patch_for(account)
-                if patch is None:
-                    return
                 try:
                     written(self._client.merge_patch(SERVICE_ACCOUNT, name, patch, namespace=namespace))
                 except Conflict:
-                    account = service_accounts.read(
+                    again = service_accounts.read(
                         self._client.get(SERVICE_ACCOUNT, name, namespace=namespace)
                     )
-                except NotFound:
-                    return
+                    patch = patch_for(again)
+                    if patch is None:
+                        return
                 else:
                     return
-        raise Retryable(f"service account {name} in namespace {namespace} keeps changing")
+        raise Retryable(f"{what} keeps changing")
+
+    def _be_patient(self, what: str) -> None:
+        seconds = self._patience.wait_for(what)
+        if seconds > 0.0:
+            raise Retryable(f"{what} is changed back again and again by somebody else", retry_after=seconds)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from agent.secrets import pull_secret, registries, service_accounts
 from agent.secrets.credentials import CredentialCache
 from agent.secrets.filling import Filling, NotFilled, Offer
 from agent.secrets.informer import Informer, Scope
+from agent.secrets.patience import Patience
 from agent.secrets.recovery import recover
 from agent.secrets.regions import Regions, Wanted
 from agent.secrets.report import Reporter, compose
@@ -55,7 +56,9 @@ _BACKOFF = Backoff(base=1.0, maximum=60.0)
 _SETTLING_SECONDS = 5.0
 _SHORTEST_WAIT_SECONDS = 1.0
 _SYNC_POLL_SECONDS = 0.05
-# Pods come in crowds; which registries they use is worked out once for many.
+# Namespaces come in crowds; the report is made once for many.
+_GATHERING_SECONDS = 0.1
+# So do pods; which registries they use is worked out once for many.
 _POD_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
@@ -164,7 +167,7 @@ class SecretsAgent:
         )
         self._cache = CredentialCache(random)
         self._regions = Regions(aws, self._cache, token_file=token_file, random=random)
-        self._filling = Filling(client, self._secrets, self._accounts)
+        self._filling = Filling(client, self._secrets, self._accounts, Patience(clock))
         self._results = NamespaceResults()
         self._reporter = Reporter(client)
         metrics.watch(self._expiries, clock.now)
@@ -333,7 +336,7 @@ class SecretsAgent:
             if no.retry:
                 raise Retryable(no.message) from no
         finally:
-            self._queue.add(Task(Duty.REPORT))
+            self._queue.add_after(Task(Duty.REPORT), _GATHERING_SECONDS)
         return Done()
 
     def _bring(self, name: str, wanted: Wanted) -> NamespaceResult:
@@ -351,7 +354,8 @@ class SecretsAgent:
         alive, results, offer = self._alive(), self._results.of(wanted), self._offer(wanted)
         selected = frozenset() if removing else self._selected()
         errors = [result.error for result in results.values() if result.error is not None]
-        ready = [name for name in selected if name in results and results[name].ready]
+        # What was given has expired where there is none that is good.
+        ready = [name for name in selected if offer.complete and name in results and results[name].ready]
         waited = (now - wanted.changed_at).total_seconds()
         if removing:
             settled = alive <= results.keys()
@@ -360,11 +364,13 @@ class SecretsAgent:
             settled = self._regions.all_proven(wanted) and (served or not offer.complete)
         if not settled and waited < _SETTLING_SECONDS:
             return RequeueAfter(_SETTLING_SECONDS - waited)
-        left = self._filling.holds_ours(wanted.configuration.cluster_uid) & alive
         report = compose(
             wanted,
             now=now,
-            removed=removing and settled and not left and not errors,
+            removed=removing
+            and settled
+            and not errors
+            and not alive & self._filling.holds_ours(wanted.configuration.cluster_uid),
             proofs=self._regions.proofs(),
             credentials=offer.credentials,
             selected=selected,

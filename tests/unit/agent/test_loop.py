@@ -6,7 +6,7 @@ import pytest
 from agent.secrets.service_accounts import MARK
 from kube.objects import NAMESPACE, SECRET, SERVICE_ACCOUNT, Object
 from schemas.addons.aws_ecr import PullSecret
-from tests.unit.agent.cell import ACCOUNT, AUDIENCE, HOST, OURS, Cell, eventually
+from tests.unit.agent.cell import ACCOUNT, AUDIENCE, CLUSTER_RULES, HOST, OURS, RBAC, Cell, eventually
 
 
 def test_it_fills_selected_namespaces_with_a_password_that_aws_issued(running: Cell) -> None:
@@ -94,6 +94,23 @@ def test_a_secret_of_somebody_else_is_left_alone_and_reported(running: Cell) -> 
     found = running.secret("taken")
     assert found is not None
     assert (found["type"], running.references("taken")) == ("Opaque", [])
+
+
+def test_a_namespace_that_refuses_a_write_is_reported_in_the_words_of_the_server(running: Cell) -> None:
+    rules = [rule for rule in CLUSTER_RULES if rule["resources"] != ["secrets"]]
+    readable = {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["pullpass-ecr"],
+        "verbs": ["get", "list", "watch"],
+    }
+    running.apply("ClusterRole", "pullpass-agent-secrets", api=f"{RBAC}/v1", rules=[*rules, readable])
+    running.apply("Namespace", "shop")
+    report = running.reported(lambda report: bool(report.namespace_errors))
+    assert [(error.namespace, error.code) for error in report.namespace_errors] == [
+        ("shop", "NamespaceWriteRefused")
+    ]
+    assert "secret pullpass-ecr in namespace shop cannot be written" in report.namespace_errors[0].message
 
 
 def test_while_aws_is_down_the_old_secret_stays(running: Cell) -> None:
