@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import cache_directory
-
-VERSION = "3.10.1"  # of the npm package @controlplane/cli, as tools/programs.sh fetches it
+from tests.support.programs import REPOSITORY, cache_directory
 
 
 def require_cpln() -> Path:
-    """The program; without it the test is skipped, or with CI=true fails, saying what brings it."""
-    path = cache_directory() / "cpln" / VERSION / "node_modules" / ".bin" / "cpln"
+    """The version that tools/cpln pins; without it the test is skipped, or with CI=true fails, saying what brings it."""
+    pinned = json.loads((REPOSITORY / "tools/cpln/package.json").read_text(encoding="utf-8"))
+    version = pinned["dependencies"]["@controlplane/cli"]
+    path = cache_directory() / "cpln" / version / "node_modules" / ".bin" / "cpln"
     if os.access(path, os.X_OK):
         return path
-    message = f"cpln {VERSION} is not here: `make programs` brings it"
+    message = f"cpln {version} is not here: `make programs` brings it"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
