@@ -14,6 +14,7 @@ from fleet.errors import FleetError
 from fleet.records import Role
 from fleet.sealing import Sealer
 from reconcile.clock import SystemClock
+from schemas.errors import Conflict
 
 if TYPE_CHECKING:
     from addon_api.app import ApiSettings
@@ -45,8 +46,14 @@ def open_database(settings: Settings) -> Database:
 
 
 def bootstrap(database: Database, settings: Settings) -> None:
-    """Makes the token of `PULLPASS_BOOTSTRAP_TOKEN` an admin of its organisation; again: nothing changes."""
-    if settings.bootstrap_token is not None:
+    """Makes the token of `PULLPASS_BOOTSTRAP_TOKEN` an admin of its organisation; again: nothing changes.
+
+    Raises:
+        click.ClickException: the token was revoked, or is another organisation's.
+    """
+    if settings.bootstrap_token is None:
+        return
+    try:
         tokens.issue(
             database,
             org=settings.bootstrap_org,
@@ -55,6 +62,8 @@ def bootstrap(database: Database, settings: Settings) -> None:
             now=now(),
             text=settings.bootstrap_token,
         )
+    except Conflict as refusal:
+        raise click.ClickException(f"PULLPASS_BOOTSTRAP_TOKEN: {refusal.message}") from None
 
 
 def api_settings(settings: Settings) -> ApiSettings:

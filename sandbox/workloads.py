@@ -244,7 +244,16 @@ class Workloads:
         ready = sum(pod.object.get("status", {}).get("phase") == "Running" for pod in mine)
         wanted = deployment.object["spec"].get("replicas", 1)
         available = "True" if ready >= wanted else "False"
-        reason = "MinimumReplicasAvailable" if ready >= wanted else "MinimumReplicasUnavailable"
+        condition = {
+            "type": "Available",
+            "status": available,
+            "reason": "MinimumReplicasAvailable" if ready >= wanted else "MinimumReplicasUnavailable",
+        }
+        before: Object = next(iter(deployment.object.get("status", {}).get("conditions", ())), {})
+        same = before.get("status") == available
+        condition["lastTransitionTime"] = (
+            before["lastTransitionTime"] if same else timestamp(datetime.now(UTC))
+        )
         status = {
             "observedGeneration": deployment.metadata["generation"],
             "replicas": len(mine),
@@ -252,7 +261,7 @@ class Workloads:
             "readyReplicas": ready,
             "availableReplicas": ready,
             "unavailableReplicas": max(wanted - ready, 0),
-            "conditions": [{"type": "Available", "status": available, "reason": reason}],
+            "conditions": [condition],
         }
         self._set_status(DEPLOYMENT, deployment, status, "deployment-controller")
 

@@ -204,7 +204,8 @@ def _down_since(
     status = deployment.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Available":
-            since: datetime = parse_time(condition["lastTransitionTime"])
+            told = condition.get("lastTransitionTime")  # optional in apps/v1
+            since = parse_time(told) if told else context.since
             proven = current is not None and current.written_at >= since
             return None if condition.get("status") == "True" or proven else since
     return None if heard else context.since
