@@ -17,7 +17,7 @@ from tests.support.programs import REPOSITORY, cache_directory
 def require_cpln() -> Path:
     """The version that tools/cpln pins; without it the test is skipped, or with CI=true fails, saying what brings it."""
     pinned = json.loads((REPOSITORY / "tools/cpln/package.json").read_text(encoding="utf-8"))
-    version = pinned["dependencies"]["@controlplane/cli"]
+    version: str = pinned["dependencies"]["@controlplane/cli"]
     path = cache_directory() / "cpln" / version / "node_modules" / ".bin" / "cpln"
     if os.access(path, os.X_OK):
         return path
