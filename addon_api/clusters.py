@@ -104,7 +104,9 @@ def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
     """The cluster that path and body name; they must agree."""
     named = body.get("name")
     if name is None:
-        return ClusterKey(org, bodies.text(dict(body), "name"))
+        if not isinstance(named, str):
+            _checked(body, {})  # refuses, with every other mistake beside this one
+        return ClusterKey(org, str(named))
     if named is not None and named != name:
         raise Invalid.because_of(
             [Mistake("$.name", f"the path says `{name}`; a cluster cannot be renamed", "make both the same")]

@@ -46,9 +46,15 @@ def test_a_name_that_differs_from_the_paths_is_refused(hub: Hub, method: str) ->
     assert answer.json["details"][0]["path"] == "$.name"  # type: ignore[index]
 
 
-def test_a_body_without_a_name_is_refused_where_the_path_has_none(hub: Hub) -> None:
-    answer = hub.put({"spec": {}})
-    assert (answer.status_code, answer.json["details"][0]["path"]) == (400, "$.name")  # type: ignore[index]
+@pytest.mark.parametrize("name", [{}, {"name": None}, {"name": 7}, {"name": ""}, {"name": "No"}])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_body_without_a_good_name_is_refused_with_its_other_mistakes(
+    hub: Hub, method: str, name: dict[str, Any]
+) -> None:
+    answer = hub.call(method, "/org/acme/mk8s", json={**name, "spec": {"version": "1.30"}})
+    assert answer.json is not None
+    paths = [detail["path"] for detail in answer.json["details"]]
+    assert (answer.status_code, paths) == (400, ["$.name", "$.spec.provider"])
 
 
 def test_post_creates_and_refuses_a_second_time(hub: Hub) -> None:
