@@ -26,6 +26,7 @@ from sandbox.kubernetes.statuses import (
     unsupported_media_type,
 )
 from sandbox.kubernetes.store import dumped
+from sandbox.kubernetes.tables import table
 from sandbox.kubernetes.tokens import TokenRefused
 from sandbox.kubernetes.writes import Request as WriteRequest
 from sandbox.kubernetes.writes import Written
@@ -35,6 +36,7 @@ MERGE_TYPE = "application/merge-patch+json"
 JSON_PATCH_TYPE = "application/json-patch+json"
 _PATCH_TYPES = (JSON_PATCH_TYPE, MERGE_TYPE, *APPLY_TYPES)
 _RETURNED_WHEN_DELETED = (POD, SERVICE_ACCOUNT)  # where others answer with a Status
+_TABLE = "as=Table;v=v1"
 _ANONYMOUS = rbac.User("system:anonymous", ("system:unauthenticated",))
 _ADMIN = rbac.User("kubernetes-admin", (rbac.MASTERS, "system:authenticated"))
 
@@ -146,7 +148,8 @@ class KubernetesApi:
         metadata_only = "as=PartialObjectMetadata" in call.accept
         if target.name:
             self._authorize(user, "get", target)
-            return Answer(200, self._cluster.reader.get(target, metadata_only=metadata_only))
+            found = self._cluster.reader.get(target, metadata_only=metadata_only)
+            return _as_table(target, found) if _TABLE in call.accept else Answer(200, found)
         watching = query.get("watch") in ("1", "true")
         selected = Target(target.kind, target.namespace, _single_name(query))
         self._authorize(user, "watch" if watching else "list", selected)
@@ -162,7 +165,8 @@ class KubernetesApi:
         )
         if watching:
             return Answer(200, stream=self._cluster.reader.watch(target, asked, deserted=call.deserted))
-        return Answer(200, self._cluster.reader.list(target, asked))
+        listed = self._cluster.reader.list(target, asked)
+        return _as_table(target, listed) if _TABLE in call.accept else Answer(200, listed)
 
     def _write(self, call: Call, target: Target, query: Mapping[str, str], user: rbac.User) -> Answer:
         writer = self._cluster.writer
@@ -241,6 +245,13 @@ class KubernetesApi:
         return Answer(201, dumped(self._cluster.request_token(target, body, datetime.now(UTC))))
 
 
+def _as_table(target: Target, encoded: bytes) -> Answer:
+    """For kubectl; watches of tables are not served, it falls back to objects."""
+    read = json.loads(encoded)
+    objects, metadata = (read["items"], read["metadata"]) if "items" in read else ([read], {})
+    return Answer(200, dumped(table(target.kind, objects, metadata, datetime.now(UTC))))
+
+
 def _single_name(query: Mapping[str, str]) -> str:
     """The name that a field selector narrows a list to, which RBAC's resourceNames may allow."""
     for part in query.get("fieldSelector", "").split(","):
@@ -271,6 +282,8 @@ def _dry_run(query: Mapping[str, str]) -> bool:
 
 
 def _parsed(call: Call, target: Target) -> Any:
+    if "protobuf" in call.content_type or "cbor" in call.content_type:
+        raise unsupported_media_type(("application/json", "application/yaml"))
     try:
         if call.body[:1] == b"{" or "yaml" not in call.content_type:
             return json.loads(call.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.kubernetes.kinds import KINDS, Kind
@@ -16,16 +17,16 @@ _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "updat
 
 def document(path: str, tokens: TokenAuthority, base_url: str) -> Found | None:
     """(body, content type, headers) of a path; None where there is nothing."""
-    if path == "/version":
-        return _version(), _JSON, ()
-    if path == "/.well-known/openid-configuration":
-        return openid_configuration(tokens, f"{base_url}/openid/v1/jwks"), _JSON, _CACHED
     if path == "/openid/v1/jwks":
         return {"keys": [tokens.key.jwk()]}, "application/jwk-set+json", _CACHED
-    if path == "/api":
-        return {"kind": "APIVersions", "versions": ["v1"]}, _JSON, ()
-    if path == "/apis":
-        return _groups(), _JSON, ()
+    if path == "/.well-known/openid-configuration":
+        return openid_configuration(tokens, f"{base_url}/openid/v1/jwks"), _JSON, _CACHED
+    fixed = _FIXED.get(path)
+    if fixed is not None:
+        return fixed(), _JSON, ()
+    if path.startswith("/openapi/v3/"):
+        described = [kind for kind in KINDS if f"/openapi/v3{kind.path}" == path]
+        return (_openapi(described), _JSON, ()) if described else None
     served = [kind for kind in KINDS if kind.path == path]
     return (_resources(served), _JSON, ()) if served else None
 
@@ -72,6 +73,25 @@ def _groups() -> dict[str, Any]:
     }
 
 
+def _openapi_index() -> dict[str, Any]:
+    paths = sorted({kind.path for kind in KINDS})
+    return {"paths": {path.lstrip("/"): {"serverRelativeURL": f"/openapi/v3{path}"} for path in paths}}
+
+
+def _openapi(kinds: list[Kind]) -> dict[str, Any]:
+    """As much as kubectl reads before it leaves the validation of fields to the server."""
+    parameters = [
+        {"name": name, "in": "query"} for name in ("dryRun", "fieldManager", "fieldValidation", "force")
+    ]
+    paths: dict[str, Any] = {}
+    for kind in kinds:
+        scope = "/namespaces/{namespace}" if kind.namespaced else ""
+        named = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+        patch = {"x-kubernetes-group-version-kind": named, "parameters": parameters, "responses": {}}
+        paths[f"{kind.path}{scope}/{kind.plural}/{{name}}"] = {"patch": patch}
+    return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
+
+
 def _resources(kinds: list[Kind]) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
     for kind in kinds:
@@ -94,3 +114,11 @@ def _resources(kinds: list[Kind]) -> dict[str, Any]:
         "groupVersion": kinds[0].api_version,
         "resources": listed,
     }
+
+
+_FIXED: dict[str, Callable[[], dict[str, Any]]] = {
+    "/version": _version,
+    "/api": lambda: {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": _groups,
+    "/openapi/v3": _openapi_index,
+}
