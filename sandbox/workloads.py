@@ -98,7 +98,7 @@ class Workloads:
         for pod in present:
             self._tend(pod, now)
         for deployment in self._cluster.store.all(DEPLOYMENT)[0]:
-            self._report(deployment)
+            self._report(deployment, now)
 
     def _scale(self, deployment: Stored, pods: list[Stored]) -> None:
         """Makes the pods that are missing, takes away those too many or of an old template."""
@@ -209,9 +209,8 @@ class Workloads:
         since = old.get("startTime") or timestamp(now)
         ready = waiting is None
         state = {"running": {"startedAt": since}} if ready else {"waiting": waiting}
-        conditions = [
-            {"type": kind, "status": "True" if ready else "False"} for kind in ("Ready", "ContainersReady")
-        ]
+        reason = "" if ready else "ContainersNotReady"
+        conditions = [_condition(old, kind, ready, reason, now) for kind in ("Ready", "ContainersReady")]
         statuses = [
             {
                 "name": container["name"],
@@ -234,7 +233,7 @@ class Workloads:
         }
         self._set_status(POD, pod, status, "kubelet")
 
-    def _report(self, deployment: Stored) -> None:
+    def _report(self, deployment: Stored, now: datetime) -> None:
         uid = deployment.metadata["uid"]
         mine = [
             pod
@@ -272,3 +271,18 @@ class Workloads:
         target = Target(kind, *stored.key, "status")
         request = controller_request(manager)
         self._cluster.writer.patch(target, {"status": status}, request, json_patch=False)
+
+
+def _condition(old_status: Object, kind: str, holds: bool, reason: str, now: datetime) -> Object:
+    """A condition whose transition time moves only when its status does."""
+    status = "True" if holds else "False"
+    since = next(
+        (
+            one["lastTransitionTime"]
+            for one in old_status.get("conditions", ())
+            if (one["type"], one["status"]) == (kind, status)
+        ),
+        timestamp(now),
+    )
+    made = {"type": kind, "status": status, "lastTransitionTime": since, "message": ""}
+    return made | ({"reason": reason} if reason else {})

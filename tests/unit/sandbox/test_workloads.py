@@ -85,6 +85,19 @@ def test_a_deployment_runs_its_command(admin: Caller, tmp_path: Path) -> None:
     assert (1, 1) == (status["readyReplicas"], status["observedGeneration"])
 
 
+def test_a_condition_keeps_the_time_of_its_last_transition(admin: Caller) -> None:
+    deploy(admin, deployment("steady", script("import time; time.sleep(600)")))
+    before = until(lambda: available(admin, "steady"))["conditions"]
+
+    path = "/apis/apps/v1/namespaces/default/deployments/steady"
+    admin.call(
+        "PATCH", path, {"metadata": {"labels": {"a": "b"}}}, content_type="application/merge-patch+json"
+    )
+    after = until(lambda: available(admin, "steady"))["conditions"]
+
+    assert ["lastTransitionTime" in before[0], before] == [True, after]
+
+
 def available(admin: Caller, name: str) -> Any:
     status = admin.call("GET", f"/apis/apps/v1/namespaces/default/deployments/{name}")[1].get("status", {})
     return status if status.get("availableReplicas") else None
