@@ -294,6 +294,8 @@ class Reconciler:
         events = conditions.changes(applied, pruned)
         if cluster.removal is not None and not add_ons and not left:
             return Finding(status, Done(), [*events, removal.farewell()], gone=True)
+        if cluster.removal is not None:
+            status = conditions.all_removing(context, status, cluster.status)
         outcome = pacing.after(
             add_ons,
             attempts=memory.attempts,

@@ -69,6 +69,17 @@ def cut_short(
     )
 
 
+def all_removing(context: Context, status: ClusterStatus, old: ClusterStatus) -> ClusterStatus:
+    """A cluster on its way out: what has nothing to give back goes with the rest, and keeps its details until then."""
+    ready = context.condition("Ready", "False", "Removing", "the cluster is being removed")
+    waiting = {
+        key: AddOnStatus(State.REMOVING, conditions=(ready,), details=was.details)
+        for key, was in old.add_ons.items()
+        if key not in status.add_ons
+    }
+    return replace(status, add_ons={**status.add_ons, **waiting})
+
+
 def _impaired(
     context: Context,
     failure: Failure,

@@ -22,6 +22,15 @@ def test_a_removed_cluster_is_given_back_and_forgotten(ready_hub: Hub) -> None:
     assert (ready_hub.exists(), ready_hub.objects()) == (False, {})
 
 
+def test_every_add_on_is_removing_until_the_cluster_is_gone(ready_hub: Hub) -> None:
+    url = ready_hub.status().oidc_provider_url
+    remove(ready_hub)
+    ready_hub.run()
+    status = ready_hub.status()
+    assert {key: each.state for key, each in status.add_ons.items()} == dict.fromkeys(BOTH, State.REMOVING)
+    assert status.oidc_provider_url == url
+
+
 def test_what_connect_installed_stays_for_the_admin(ready_hub: Hub) -> None:
     remove(ready_hub)
     ready_hub.settle()
