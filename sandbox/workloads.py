@@ -242,17 +242,8 @@ class Workloads:
         ]
         ready = sum(pod.object.get("status", {}).get("phase") == "Running" for pod in mine)
         wanted = deployment.object["spec"].get("replicas", 1)
-        available = "True" if ready >= wanted else "False"
-        condition = {
-            "type": "Available",
-            "status": available,
-            "reason": "MinimumReplicasAvailable" if ready >= wanted else "MinimumReplicasUnavailable",
-        }
-        before: Object = next(iter(deployment.object.get("status", {}).get("conditions", ())), {})
-        same = before.get("status") == available
-        condition["lastTransitionTime"] = (
-            before["lastTransitionTime"] if same else timestamp(datetime.now(UTC))
-        )
+        reason = "MinimumReplicasAvailable" if ready >= wanted else "MinimumReplicasUnavailable"
+        old = deployment.object.get("status", {})
         status = {
             "observedGeneration": deployment.metadata["generation"],
             "replicas": len(mine),
@@ -260,7 +251,7 @@ class Workloads:
             "readyReplicas": ready,
             "availableReplicas": ready,
             "unavailableReplicas": max(wanted - ready, 0),
-            "conditions": [condition],
+            "conditions": [_condition(old, "Available", ready >= wanted, reason, now)],
         }
         self._set_status(DEPLOYMENT, deployment, status, "deployment-controller")
 
