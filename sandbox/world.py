@@ -268,6 +268,10 @@ class World:
         """As CreateRole; `allow` are actions (default: what a private pull needs)."""
         self.aws.create_role(arn, trust_policy, allow=allow)
 
+    def add_image(self, reference: str) -> None:
+        """Puts an image into the registry that its reference names (`HOST/REPOSITORY:TAG`). Not kept over restarts."""
+        self.registry.add_image(reference)
+
     def _save_often(self) -> None:
         while not self._ending.wait(_SAVE_SECONDS):
             self._save()

@@ -154,7 +154,7 @@ def test_a_private_image_without_a_secret_waits_with_the_registrys_words(admin: 
 
 
 def test_a_private_image_is_pulled_with_the_secret_of_the_pods_account(admin: Caller, world: World) -> None:
-    world.registry.add_image(f"{HOST}/team/app:1")
+    world.add_image(f"{HOST}/team/app:1")
     put_pull_secret(admin, ecr_password(world, admin))
     account = {"metadata": {"name": "puller"}, "imagePullSecrets": [{"name": "pullpass-ecr"}]}
     admin.call("POST", "/api/v1/namespaces/default/serviceaccounts", account)
