@@ -55,10 +55,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended. `generation` is the change it acted on; None where the cluster is not ours (any more)."""
+    """How a run ended.
+
+    `generation` is the change that it acted on, None where it acted on none. `gone`: there is no such cluster (any
+    more), so nobody need ever look at it again.
+    """
 
     generation: int | None
     outcome: Outcome | ReconcileError
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,18 +101,37 @@ class Reconciler:
         self._hub = database.hub_id()
         self._shelf = issuer.FleetShelf(database)
         self._memories: dict[str, Memory] = {}
+        self._running: set[str] = set()
+        self._dropped: dict[str, Memory] = {}  # while they ran
         self._lock = threading.Lock()
 
-    def reconcile(self, uid: str, *, shard: int, epoch: int) -> Run:
+    def reconcile(self, uid: str, *, shard: int, epoch: int, in_healthy_lane: bool = False) -> Run:
         """One run; its status is written under `epoch`, and only where something changed.
+
+        With `in_healthy_lane` a cluster that this process has not dialled yet, and that was unreachable when it was
+        last dialled, is not waited for: it is to be tried again among the failing ones.
 
         Raises whatever nobody expected: a bug, which the queue retries.
         """
+        with self._lock:
+            self._running.add(uid)
+        try:
+            return self._reconcile(uid, shard=shard, epoch=epoch, in_healthy_lane=in_healthy_lane)
+        finally:
+            with self._lock:
+                self._running.discard(uid)
+                dropped = self._dropped.pop(uid, None)
+            if dropped is not None:
+                dropped.hang_up()
+
+    def _reconcile(self, uid: str, *, shard: int, epoch: int, in_healthy_lane: bool) -> Run:
         try:
             cluster = clusters.load(self._database, uid)
             if cluster is None:
                 self.drop([uid])
-                return Run(None, Done())
+                return Run(None, Done(), gone=True)
+            if in_healthy_lane and uid not in self._memories and _was_unreachable(cluster):
+                return Run(None, Retryable("it was unreachable when it was last tried"))
             finding = self._find(cluster)
             self._write(cluster, finding, shard=shard, epoch=epoch)
         except StaleEpoch:
@@ -115,13 +139,16 @@ class Reconciler:
             return Run(None, Done())
         except DatabaseUnavailable as error:
             return Run(None, Retryable(str(error)))
-        return Run(cluster.generation, finding.outcome)
+        return Run(cluster.generation, finding.outcome, gone=finding.gone)
 
     def drop(self, uids: Iterable[str]) -> None:
-        """Forgets clusters that are gone, or another process's now."""
+        """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
         for uid in uids:
             with self._lock:
                 memory = self._memories.pop(uid, None)
+                if memory is not None and uid in self._running:
+                    self._dropped[uid] = memory
+                    memory = None
             if memory is not None:
                 memory.hang_up()
 
@@ -332,6 +359,10 @@ class Reconciler:
         if finding.gone:
             clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
             self.drop([cluster.uid])
+
+
+def _was_unreachable(cluster: Cluster) -> bool:
+    return any(issue.code == "ClusterUnreachable" for issue in cluster.status.issues)
 
 
 def _wanted(cluster: Cluster, memory: Memory) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ class Engine:
         self._lock = threading.Lock()
         self._epochs: Mapping[int, int] = {}
         self._due: dict[str, int] = {}  # uid to the generation that was handed to the queue
+        self._gone: list[str] = []  # clusters that nobody need look at any more
         self._beating = threading.Condition()
         self._gathering = threading.Condition()  # nobody notifies it: a pause
         self._ending = False
@@ -168,6 +169,9 @@ class Engine:
         return epochs
 
     def _hand_out(self, held: Mapping[int, int]) -> None:
+        with self._lock:
+            gone, self._gone = self._gone, []
+        self._looks.drop(gone)
         now = self._clock.monotonic()
         for item in work.due(self._database, held.keys()):
             self._looks.start((item.uid,), now)
@@ -187,7 +191,14 @@ class Engine:
             epoch = self._epochs.get(shard)
         if epoch is None:
             return Done()
-        run = self._reconciler.reconcile(uid, shard=shard, epoch=epoch)
+        run = self._reconciler.reconcile(
+            uid, shard=shard, epoch=epoch, in_healthy_lane=self._queue.failures(uid) == 0
+        )
+        if run.gone:
+            with self._lock:
+                self._due.pop(uid, None)
+                self._gone.append(uid)
+            return Done()
         if run.generation is not None:
             self._finish_work(uid, run.generation)
         if isinstance(run.outcome, ReconcileError):

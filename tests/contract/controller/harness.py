@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -61,6 +61,7 @@ class Wire:
         self.sent: list[str] = []
         self.break_at: int | None = None
         self.break_after = False
+        self.hear: Callable[[str], None] = lambda _line: None
 
     def dial(self, access: Access) -> Client:
         wire = self
@@ -69,6 +70,7 @@ class Wire:
             def _json(self, method: str, path: str, *args: Any, **named: Any) -> dict[str, Any]:
                 number = len(wire.sent)
                 wire.sent.append(f"{method} {path}")
+                wire.hear(wire.sent[-1])
                 if number == wire.break_at and not wire.break_after:
                     raise Unreachable("the wire broke before the request")
                 answer = super()._json(method, path, *args, **named)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller import rights
-from fleet import clusters
+from fleet import clusters, shards
 from kube.objects import (
     ADMISSION_POLICY_BINDING,
     CLUSTER_ROLE,
@@ -199,3 +199,33 @@ def test_another_process_that_holds_the_shard_writes_and_this_one_does_not(
 def test_a_cluster_that_is_gone_is_done(ready_hub: Hub) -> None:
     run = ready_hub.reconciler.reconcile("no-such-uid", shard=0, epoch=0)
     assert (run.generation, run.outcome) == (None, Done())
+
+
+def test_a_new_process_tries_an_unreachable_cluster_among_the_failing_ones(
+    hub: Hub, cluster: SandboxCluster
+) -> None:
+    cluster.take_down()
+    hub.run()
+    hub.restart()
+    hub.wire.sent.clear()
+    uid, epochs = hub.uid, shards.heartbeat(hub.database, "process-1", now=hub.clock.now())
+    place = {"shard": shards.shard_of(uid), "epoch": epochs[shards.shard_of(uid)]}
+    first = hub.reconciler.reconcile(uid, in_healthy_lane=True, **place)
+    dialled = list(hub.wire.sent)
+    hub.reconciler.reconcile(uid, in_healthy_lane=False, **place)
+    assert isinstance(first.outcome, Retryable)
+    assert (dialled, len(hub.wire.sent)) == ([], 1)
+
+
+def test_a_cluster_that_is_dropped_during_its_run_keeps_its_client_to_the_end(ready_hub: Hub) -> None:
+    dropped = False
+
+    def drop_once(line: str) -> None:
+        nonlocal dropped
+        if not dropped and "rolebindings" in line:
+            dropped = True
+            ready_hub.reconciler.drop([ready_hub.uid])
+
+    ready_hub.wire.hear = drop_once
+    run = ready_hub.run()
+    assert (dropped, run.outcome) == (True, Done())
