@@ -219,7 +219,6 @@ class Reconciler:
             return self._unconnected(cluster, wanted)
         client = self._client(memory, memory.connection)
         seen = applying.look(client, cluster.uid)
-        memory.misses = 0
         self._renew(cluster, memory, client)
         if wanted:
             self._check(cluster, memory, client, seen)
@@ -313,6 +312,7 @@ class Reconciler:
         pruned: Collection[ObjectKey],
         left: Collection[ObjectKey],
     ) -> Finding:
+        memory.misses = 0
         quiet = not (applied.changed or applied.repaired or pruned)
         states = {status.state for status in add_ons.values()}
         memory.settled = quiet and states <= {State.READY}

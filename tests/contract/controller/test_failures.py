@@ -8,6 +8,8 @@ import pytest
 
 from controller import rights
 from fleet import clusters, shards
+from fleet.sealing import Sealer
+from kube.errors import ServerError
 from kube.objects import (
     ADMISSION_POLICY_BINDING,
     CLUSTER_ROLE,
@@ -54,6 +56,18 @@ def test_the_first_miss_of_a_cluster_that_was_well_is_only_tried_again(
     run = ready_hub.run()
     assert isinstance(run.outcome, Retryable)
     assert ready_hub.status() == before
+
+
+def test_a_cluster_that_breaks_off_in_the_middle_of_every_run_is_told_of(ready_hub: Hub) -> None:
+    def break_behind_the_look(line: str) -> None:
+        if line.startswith("PATCH"):
+            raise ServerError(500, "InternalError", "etcd is away")
+
+    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, rights.AGENT_SECRETS_ROLE)
+    ready_hub.wire.hear = break_behind_the_look
+    ready_hub.run()
+    ready_hub.run()
+    assert ready_hub.codes() == ["ClusterUnreachable"]
 
 
 def test_what_runs_in_an_unreachable_cluster_goes_on_and_is_called_degraded(
@@ -229,3 +243,20 @@ def test_a_cluster_that_is_dropped_during_its_run_keeps_its_client_to_the_end(re
     ready_hub.wire.hear = drop_once
     run = ready_hub.run()
     assert (dropped, run.outcome) == (True, Done())
+
+
+def test_a_connection_that_does_not_open_waits_for_another_one(ready_hub: Hub) -> None:
+    ready_hub.database.sealer = Sealer((b"x" * 32,))
+    ready_hub.restart()
+    run = ready_hub.run()
+    assert isinstance(run.outcome, Terminal)
+    assert (ready_hub.ecr().state, ready_hub.codes()) == (State.BLOCKED, ["ConnectionMissing"])
+
+
+def test_a_bug_stays_visible(ready_hub: Hub) -> None:
+    def break_it(_line: str) -> None:
+        raise ValueError("a bug")
+
+    ready_hub.wire.hear = break_it
+    with pytest.raises(ValueError, match="a bug"):
+        ready_hub.run()
