@@ -338,7 +338,7 @@ class Reconciler:
     def _cut_short(self, cluster: Cluster, memory: Memory, failure: Failure) -> Finding:
         """Tells the failure; the first miss of a cluster that answered a moment ago is only tried again."""
         old = cluster.status
-        memory.stale = failure.code == "CredentialRefused"
+        memory.stale = failure.code in {"CredentialRefused", "ConnectionMissing"}
         if not failure.waits_for_a_person:
             memory.misses += 1
             known = old.observed_generation == cluster.generation and old.issues == ()

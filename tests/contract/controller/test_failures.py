@@ -253,6 +253,19 @@ def test_a_connection_that_does_not_open_waits_for_another_one(ready_hub: Hub) -
     assert (ready_hub.ecr().state, ready_hub.codes()) == (State.BLOCKED, ["ConnectionMissing"])
 
 
+def test_a_removal_never_takes_a_connection_that_does_not_open_for_none(ready_hub: Hub) -> None:
+    clusters.remove(ready_hub.database, ALICE, ready_hub.key, now=ready_hub.clock.now())
+    key = ready_hub.database.sealer
+    ready_hub.database.sealer = Sealer((b"x" * 32,))
+    ready_hub.restart()
+    ready_hub.run()
+    ready_hub.run()
+    assert (ready_hub.exists(), ready_hub.codes()) == (True, ["ConnectionMissing"])
+    ready_hub.database.sealer = key
+    ready_hub.settle()
+    assert (ready_hub.exists(), ready_hub.objects()) == (False, {})
+
+
 def test_a_bug_stays_visible(ready_hub: Hub) -> None:
     def break_it(_line: str) -> None:
         raise ValueError("a bug")
