@@ -353,8 +353,8 @@ class Reconciler:
     def _write(self, cluster: Cluster, finding: Finding, *, shard: int, epoch: int) -> None:
         now = self._clock.now()
         status = with_transition_times(finding.status, cluster.status)
-        events = [*finding.events, *conditions.events(cluster.status, status)]
-        if status != cluster.status or events:
+        if status != cluster.status or finding.events:
+            events = [*finding.events, *conditions.events(cluster.status, status)]
             statuses.write(self._database, cluster.uid, status, events, shard=shard, epoch=epoch, now=now)
         if finding.gone:
             clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
