@@ -32,6 +32,7 @@ ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pullpass"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+IMAGE = f"{REGISTRY}/shop/web:1.0"
 AUDIENCE = "sts.amazonaws.com"
 PUBLIC_ISSUER = f"https://oidc.eks.{REGION}.amazonaws.com/id/0F1E2D3C4B5A69788796A5B4C3D2E1F0"
 PRIVATE_ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -100,6 +101,7 @@ def world(configured: Settings, database: Database) -> Iterator[World]:
     )
     sandbox.start()
     try:
+        sandbox.add_image(IMAGE)
         for name, issuer in (("demo", PUBLIC_ISSUER), ("edge", PRIVATE_ISSUER), ("down", PRIVATE_ISSUER)):
             cluster = sandbox.add_cluster(
                 name, issuer=issuer, public=issuer == PUBLIC_ISSUER, down=name == "down"

@@ -98,8 +98,9 @@ class ContainerProcess:
         command = [*self._spec.get("command", ()), *self._spec.get("args", ())]
         if not command:
             return
+        command = [self._inside(part) for part in command]
         if command[0] in ("python", "python3"):
-            command[0] = sys.executable
+            command[0] = sys.executable  # of this machine, wherever it lies: no path of the container's
         environment = self._environment()
         self.started_at = now
         with contextlib.ExitStack() as stack:
@@ -107,7 +108,7 @@ class ContainerProcess:
             if self._around.log is not None:
                 output = stack.enter_context(self._around.log.open("ab"))
             self._process = subprocess.Popen(  # noqa: S603 - the command of a Deployment is what is to run
-                [self._inside(part) for part in command],
+                command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -290,6 +291,14 @@ def test_volumes_are_folders_and_paths_into_them_are_rewritten(bench: Bench) -> 
     container = script(text) | {"env": [{"name": "DIR", "value": "/var/run/tokens"}], "volumeMounts": [MOUNT]}
 
     assert "['aws', 'ca.crt', 'namespace'] default\n" == output(bench, container, volumes=[TOKEN_VOLUME])
+
+
+def test_the_interpreter_is_found_even_where_a_mount_has_its_folders_name(bench: Bench) -> None:
+    folder = str(Path(sys.executable).parent)
+    scratch = {"name": "scratch", "emptyDir": {}}
+    container = script("print('started')") | {"volumeMounts": [{"name": "scratch", "mountPath": folder}]}
+
+    assert "started\n" == output(bench, container, volumes=[scratch])
 
 
 def test_a_projected_token_is_for_its_audience_and_bound_to_the_pod(bench: Bench) -> None:
