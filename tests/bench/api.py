@@ -82,7 +82,7 @@ def _loads(port: int) -> dict[str, Load]:
     base = "/org/acme/mk8s"
     return {
         "read one": Load(port, "GET", f"{base}/cluster-007", headers),
-        "list 50": Load(port, "GET", f"{base}?max=50", headers, seconds=5),
+        "list 50": Load(port, "GET", f"{base}?limit=50", headers, seconds=5),
         "write one": Load(port, "PUT", f"{base}/cluster-007", headers, bodies=writes, connections=2),
     }
 
@@ -178,7 +178,7 @@ def _bare(database: str) -> Flask:  # noqa: C901 - four routes and what they sha
         rows = connection().execute(
             "SELECT uid, manifest, settings, version, created, last_modified, status"
             " FROM clusters WHERE org = ? ORDER BY name LIMIT ?",
-            (org, int(request.args["max"])),
+            (org, int(request.args["limit"])),
         )
         items = [answer(row) for row in rows.fetchall()]
         sharers(org)
