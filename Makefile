@@ -24,8 +24,15 @@ programs: install  ## Install what the tests drive (etcd, PostgreSQL, cpln); wit
 kubernetes: programs  ## Build a real API server once, into a cache outside the repository (10 minutes)
 	@tools/kubernetes/build.sh
 
+plugin:  ## Build the credential provider that node delivery installs, once, into a cache (a minute)
+	@tools/ecr-plugin/build.sh
+
 test: programs  ## Run the tests; a real part that is missing is skipped, or with CI=true a failure
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/e2e
+
+e2e: kubernetes  ## Run real nodes with the image of this clone; needs root, leaves nothing behind
+	@$(BIN)/python -m tests.support.nodes.parts
+	@$(BIN)/python -m tests.support.nodes.run tests/e2e
 
 lint: install  ## Check style, types and the import contract
 	$(BIN)/ruff check .
@@ -51,4 +58,4 @@ pins:  ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	$(PIN) pyproject.toml --group dev --output-file requirements/dev.txt
 	$(PIN) --group build --output-file requirements/build.txt
 
-.PHONY: help install run programs kubernetes test lint format bench image pins
+.PHONY: help install run programs kubernetes plugin test e2e lint format bench image pins

@@ -111,10 +111,20 @@ class LoopbackServer:
             self._connections.discard(raw)
             self._connections.add(connection)
             stopping = self._stopping
-        if stopping:
-            raise HangUp
-        connection.do_handshake()
-        return connection
+        try:
+            if not stopping:
+                connection.do_handshake()
+                return connection
+        except OSError:
+            self._forget(connection)
+            raise
+        self._forget(connection)
+        raise HangUp
+
+    def _forget(self, connection: socket.socket) -> None:
+        connection.close()
+        with self._lock:
+            self._connections.discard(connection)
 
     def _one(self, connection: socket.socket, reader: io.BufferedReader) -> bool:
         """One request and its answer; whether another may follow."""

@@ -3,6 +3,7 @@
 #   IMAGE=name:tag                what to call it (default pullpass:VERSION)
 #   BUILD_BASE, RUN_BASE          other base images
 #   IMAGE_FLAGS                   more flags for the builder
+#   BUILDER                       docker, podman or buildah, where more than one is here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,16 +16,22 @@ for base in BUILD_BASE RUN_BASE; do
   fi
 done
 
-if docker info >/dev/null 2>&1; then
-  builder=(docker build)
+if [ -n "${BUILDER:-}" ]; then
+  found=$BUILDER
+elif docker info >/dev/null 2>&1; then
+  found=docker
 elif command -v podman >/dev/null; then
-  builder=(podman build)
+  found=podman
 elif command -v buildah >/dev/null; then
-  builder=(buildah bud --layers)
+  found=buildah
 else
   echo "make image needs one of docker (with its engine running), podman or buildah" >&2
   exit 1
 fi
+case $found in
+  buildah) builder=(buildah bud --layers) ;;
+  *) builder=("$found" build) ;;
+esac
 # shellcheck disable=SC2086 # IMAGE_FLAGS holds several words
 "${builder[@]}" ${IMAGE_FLAGS:-} "${arguments[@]}" --tag "$image" .
 echo "built $image with ${builder[0]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to the programs that the tests drive beside Kubernetes: etcd, PostgreSQL, jq and
-# the cpln CLI. `make programs` calls it before every test run, so it is quick when all
+# Sees to the programs that the tests drive beside Kubernetes: etcd, PostgreSQL, jq, the
+# cpln CLI, and for real nodes (make e2e) debootstrap, systemd-nspawn and buildah. `make programs` calls it before every test run, so it is quick when all
 # is there. With CI=true it installs what is missing (as root on Debian); elsewhere it
 # only says what is missing and how to get it, and never fails: the tests that need it
 # are skipped with the same words (tests/support/programs.py).
@@ -14,6 +14,7 @@ cpln=$root/cpln/$cpln_version
 has() {
   case $1 in
     postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null ;;
+    libc.a) ls /usr/lib/*/libc.a >/dev/null 2>&1 ;;
     cpln) [ -x "$cpln/node_modules/.bin/cpln" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
@@ -24,6 +25,13 @@ missing_packages() {
   has postgresql || echo postgresql
   has jq || echo jq
   has node || echo nodejs
+  has debootstrap || echo debootstrap
+  has systemd-nspawn || echo systemd-container
+  has buildah || echo buildah
+  has ip || echo iproute2
+  has iptables || echo iptables
+  has gcc || echo gcc
+  has libc.a || echo libc6-dev
   # npm is needed only to fetch the CLI; some builds of nodejs bring their own.
   has cpln || has npm || echo npm
 }

@@ -74,10 +74,6 @@ class SandboxRegistry:
         Raises:
             ValueError: it is no reference of an ECR registry.
         """
-        match = _IMAGE.fullmatch(reference)
-        registry = None if match is None else _registry(match["host"])
-        if match is None or registry is None or match["digest"]:
-            raise ValueError(f"{reference!r}: expected ACCOUNT.dkr.ecr.REGION.SUFFIX/REPOSITORY[:TAG]")
         config = _canonical(
             {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
         )
@@ -90,12 +86,24 @@ class SandboxRegistry:
                 "annotations": {"org.opencontainers.image.ref.name": reference},
             }
         )
+        self.add_manifest(reference, manifest, [config])
+        return _digest(manifest)
+
+    def add_manifest(self, reference: str, manifest: bytes, blobs: Iterable[bytes]) -> None:
+        """Puts an image with content behind `reference`: its OCI manifest and every blob that this names.
+
+        Raises:
+            ValueError: it is no reference of an ECR registry.
+        """
+        match = _IMAGE.fullmatch(reference)
+        registry = None if match is None else _registry(match["host"])
+        if match is None or registry is None or match["digest"]:
+            raise ValueError(f"{reference!r}: expected ACCOUNT.dkr.ecr.REGION.SUFFIX/REPOSITORY[:TAG]")
         with self._lock:
-            self._blobs[_digest(config)] = config
+            self._blobs.update({_digest(blob): blob for blob in blobs})
             by_reference = self._manifests.setdefault((registry, match["repository"]), {})
             by_reference[match["tag"] or "latest"] = manifest
             by_reference[_digest(manifest)] = manifest
-        return _digest(manifest)
 
     def allow(self, account: str, registry_account: str) -> None:
         """As a registry policy of `registry_account` that lets `account` pull."""

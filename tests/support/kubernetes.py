@@ -21,6 +21,7 @@ from kube.client import Access, Client
 from kube.errors import ApiError, Unreachable
 from tests.support import certificates, processes, programs
 
+KUBERNETES_SERVICE_ADDRESS = "10.96.0.1"
 START_SECONDS = 90.0
 _POLL_SECONDS = 0.1
 
@@ -71,6 +72,7 @@ class RealCluster:
         etcd: A running etcd.
         issuer: What `--service-account-issuer` says; changed by `restart(issuer=…)`.
         controller_manager: Starts it, too: new namespaces get their `default` ServiceAccount.
+        address: Where the API server listens; one that is not loopback is a node's `kubernetes` Service, too.
     """
 
     name: str
@@ -78,19 +80,24 @@ class RealCluster:
     etcd: Etcd
     issuer: str = "https://oidc.example.com/id/1"
     controller_manager: bool = False
+    address: str = "127.0.0.1"
     port: int = field(default_factory=processes.free_port)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        authority = certificates.Authority(f"{self.name} authority")
+        self.authority = authority = certificates.Authority(f"{self.name} authority")
         self.certificate_authority = authority.certificate
         self.client_certificate, self.client_key = authority.client("admin", group="system:masters")
-        certificate, key = authority.server("127.0.0.1", "localhost", "kubernetes.default.svc")
+        certificate, key = authority.server(
+            self.address, "localhost", "kubernetes.default.svc", KUBERNETES_SERVICE_ADDRESS
+        )
         self.directory.mkdir(parents=True, exist_ok=True)
         for file, text in {
             "ca.crt": authority.certificate,
             "server.crt": certificate,
             "server.key": key,
+            "admin.crt": self.client_certificate,
+            "admin.key": self.client_key,
             "service-account.key": certificates.signing_key(),
         }.items():
             certificates.write_private(self.directory / file, text)
@@ -98,15 +105,19 @@ class RealCluster:
 
     @property
     def server(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.address}:{self.port}"
 
     def admin(self) -> Access:
         """The access of a cluster admin, by client certificate."""
+        return self.certified(self.client_certificate, self.client_key)
+
+    def certified(self, certificate: str, key: str) -> Access:
+        """The access of whoever holds a client certificate of `authority`."""
         return Access(
             self.server,
             certificate_authority=self.certificate_authority,
-            client_certificate=self.client_certificate,
-            client_key=self.client_key,
+            client_certificate=certificate,
+            client_key=key,
             allow_loopback=True,
         )
 
@@ -172,8 +183,8 @@ class RealCluster:
         return [
             f"--etcd-servers={self.etcd.url}",
             f"--etcd-prefix=/{self.name}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
             f"--secure-port={self.port}",
             f"--tls-cert-file={directory / 'server.crt'}",
             f"--tls-private-key-file={directory / 'server.key'}",
@@ -184,7 +195,10 @@ class RealCluster:
             f"--service-account-key-file={directory / 'service-account.key'}",
             f"--service-account-signing-key-file={directory / 'service-account.key'}",
             "--service-cluster-ip-range=10.96.0.0/16",
-            "--endpoint-reconciler-type=none",
+            f"--endpoint-reconciler-type={'none' if self.address == '127.0.0.1' else 'master-count'}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-client-certificate={directory / 'admin.crt'}",
+            f"--kubelet-client-key={directory / 'admin.key'}",
             "--allow-privileged=true",
             "--enable-admission-plugins=NodeRestriction",
             "--shutdown-send-retry-after=false",

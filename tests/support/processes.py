@@ -34,7 +34,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one C call, no lock taken
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one C call, no lock taken
         )
 
 
@@ -49,5 +49,6 @@ def stop(process: subprocess.Popen[bytes], *, grace_seconds: float = 10.0) -> No
     process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the kernel kills the process when the thread that started it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
