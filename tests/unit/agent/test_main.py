@@ -12,8 +12,8 @@ from agent.__main__ import USAGE, main
 from tests.unit.agent.cell import Cell, eventually
 
 
-@pytest.mark.parametrize("arguments", [[], ["node"], ["secrets", "--help"]])
-def test_anything_but_secrets_shows_the_usage(
+@pytest.mark.parametrize("arguments", [[], ["nodes"], ["secrets", "--help"]])
+def test_anything_but_secrets_and_node_shows_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
