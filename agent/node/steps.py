@@ -114,9 +114,10 @@ class AskRestart:
     """Gives the word to the watcher."""
 
     def apply(self, host: Host, state: State) -> State:
+        watcher.want_restart(host)  # before the record says so: a watcher started without it restarts nothing
         asked = replace(state, phase="restarting")
         states.write(host, asked)
-        watcher.ask_restart(host)
+        watcher.start(host)
         return asked
 
     def undo(self, host: Host, state: State) -> State:

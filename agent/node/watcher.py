@@ -160,12 +160,12 @@ def place(host: Host, text: str) -> None:
     host.write(UNIT, UNIT_TEXT.encode(), 0o644)
     host.must_run(["systemctl", "daemon-reload"])
     host.must_run(["systemctl", "enable", SERVICE])
+    host.run(["sync", "-f", UNIT])  # the link too has to survive a power failure
 
 
-def ask_restart(host: Host) -> None:
-    """Has the watcher restart the kubelet; returns at once."""
+def want_restart(host: Host) -> None:
+    """Has the watcher restart the kubelet when it is started next, by the driver or by a reboot."""
     host.write(WANTED, b"", 0o600)
-    start(host)
 
 
 def start(host: Host) -> None:
