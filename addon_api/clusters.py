@@ -92,7 +92,7 @@ def delete(org: str, name: str) -> Response:
         issuer = issuers.of_cluster(here.database, found.uid)
         forgotten = clusters.force_remove(here.database, principal(), key, now=here.now())
         return answers.of_json(
-            {"kind": "removal", "name": name, "remains": remains.of_cluster(forgotten, issuer)}
+            {"kind": "removal", "name": name, "remains": remains.after_force(forgotten, issuer)}
         )
     removing = clusters.remove(here.database, principal(), key, now=here.now())
     if removing is None:

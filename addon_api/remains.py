@@ -1,4 +1,4 @@
-"""What a cluster that is forgotten by force still holds, each with the exact command that takes it away.
+"""What a removed cluster still holds, each with the exact command that takes it away.
 
 Nobody asks the cluster: this lists what Pullpass may have installed there.
 """
@@ -24,8 +24,23 @@ _UNREFERENCE = (
 )
 
 
-def of_cluster(cluster: Cluster, issuer: PublishedIssuer | None) -> Remains:
-    """`what` and `command` of each thing, in the order in which to take them away; empty when there is nothing."""
+_RIGHTS = {
+    "what": "cluster roles, bindings and the admission policy",
+    "command": "kubectl delete clusterrolebindings,clusterroles,validatingadmissionpolicybindings,"
+    f"validatingadmissionpolicies -l {_LABEL}",
+}
+
+
+def after_removal() -> Remains:
+    """What `pullpass connect` installed: the hub gives back all else, and may not delete this."""
+    return [
+        _RIGHTS,
+        {"what": f"namespace {NAMESPACE_NAME}", "command": f"kubectl delete namespace {NAMESPACE_NAME}"},
+    ]
+
+
+def after_force(cluster: Cluster, issuer: PublishedIssuer | None) -> Remains:
+    """Everything, because nothing was given back: `what` and `command` of each thing, in the order in which to take them away; empty when there is nothing."""
     found: Remains = []
     if cluster.connected:
         # The agent goes first: it would put back what the later commands take away.
@@ -40,11 +55,7 @@ def of_cluster(cluster: Cluster, issuer: PublishedIssuer | None) -> Remains:
                 "command": "kubectl delete secrets --all-namespaces"
                 f" -l {_LABEL},pullpass.dev/cluster={cluster.uid}",
             },
-            {
-                "what": "cluster roles, bindings and the admission policy",
-                "command": "kubectl delete clusterrolebindings,clusterroles,validatingadmissionpolicybindings,"
-                f"validatingadmissionpolicies -l {_LABEL}",
-            },
+            _RIGHTS,
         ]
     url = trust_policies.issuer_of(cluster)
     role = trust_policies.role_arn_of(cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addon_api import answers, trust_policies
+from addon_api import answers, remains, trust_policies
 from addon_api.trust_policies import Policies
 from aws.trust_policy import counted_size
 from fleet.records import Cluster
@@ -51,6 +51,7 @@ def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:
         shown["removal"] = {
             "requestedAt": format_time(cluster.removal.requested_at),
             "requestedBy": cluster.removal.requested_by,
+            "remains": remains.after_removal(),
         }
     add_ons: dict[str, Any] = shown["addOns"]
     for key in _ADD_ONS:

@@ -320,7 +320,7 @@ class Reconciler:
         status = conditions.reached(context, add_ons, issues=(expiring,) if expiring else ())
         events = conditions.changes(applied, pruned)
         if cluster.removal is not None and not add_ons and not left:
-            return Finding(status, Done(), [*events, removal.farewell()], gone=True)
+            return Finding(status, Done(), events, gone=True)
         if cluster.removal is not None:
             status = conditions.all_removing(context, status, cluster.status)
         outcome = pacing.after(

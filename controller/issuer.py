@@ -77,7 +77,7 @@ def _own(context: Context, blank: Identity, own: str) -> Identity:
     verdict = judge(own)
     if verdict.usable:
         return replace(
-            blank, provider_url=own, status="True", reason="Usable", message=f"AWS can reach {own}"
+            blank, provider_url=own, status="True", reason="Usable", message=f"{own} follows IAM's rules"
         )
     issue = context.issue(
         "IssuerNotUsable", {"ISSUER": own, "REASON": verdict.reason, "MESSAGE": verdict.message}

@@ -50,15 +50,11 @@ _NOT_FOR_A_SHELL = frozenset({"FLAGS"})  # several words, which go into a manife
 
 @dataclass(frozen=True)
 class IssueKind:
-    """`message` and `remedy` are `str.format_map` templates over the values of one cluster.
-
-    `terminal` tells that only the user can change the outcome, so retrying soon is of no use.
-    """
+    """`message` and `remedy` are `str.format_map` templates over the values of one cluster."""
 
     code: str
     message: str
     remedy: str
-    terminal: bool = True
 
 
 _CONNECT = "pullpass connect {CLUSTER} --org {ORG} --context CONTEXT"
@@ -90,7 +86,6 @@ _CONNECTION_KINDS = (
         "ClusterUnreachable",
         "The API server {SERVER} does not answer: {MESSAGE}",
         "Check that {SERVER} is reachable from the hub; where its address changed, run: " + _CONNECT,
-        terminal=False,
     ),
     IssueKind(
         "CredentialRefused",
@@ -178,19 +173,16 @@ _ADD_ON_KINDS = (
         "AgentNotRunning",
         "The agent does not run in cluster {CLUSTER}: {MESSAGE}",
         "kubectl --context CONTEXT -n pullpass-system describe deployment,pods -l app.kubernetes.io/managed-by=pullpass",
-        terminal=False,
     ),
     IssueKind(
         "AgentNotReporting",
         "The agent of cluster {CLUSTER} runs and does not report: {MESSAGE}",
         _AGENT_LOG,
-        terminal=False,
     ),
     IssueKind(
         "TokenUnreadable",
         "The agent cannot read its service account token: {MESSAGE}",
         "kubectl --context CONTEXT -n pullpass-system rollout restart deployment/pullpass-agent",
-        terminal=False,
     ),
 )
 
@@ -217,7 +209,6 @@ _STS_KINDS = (
         "AWS could not read the signing keys of {ISSUER}. AWS says: {MESSAGE}",
         "From outside your network, discovery and keys must answer within 5 seconds, without a login:"
         " curl -sSf --max-time 5 {ISSUER}/.well-known/openid-configuration",
-        terminal=False,
     ),
     IssueKind(
         "TrustPolicyMismatch",
@@ -229,14 +220,12 @@ _STS_KINDS = (
         "AWS does not take the time of the agent's token. AWS says: {MESSAGE}",
         "Set the clocks of the cluster's nodes (chronyc tracking); then:"
         " kubectl --context CONTEXT -n pullpass-system rollout restart deployment/pullpass-agent",
-        terminal=False,
     ),
     IssueKind(
         "IdentityProviderUnreachable",
         "AWS could not reach {ISSUER}. AWS says: {MESSAGE}",
         "This passes by itself when the issuer was away for a moment; else check from outside your network:"
         " curl -sSf --max-time 5 {ISSUER}/.well-known/openid-configuration",
-        terminal=False,
     ),
     IssueKind(
         "ClaimRejected",
@@ -254,7 +243,6 @@ _STS_KINDS = (
         "The agent does not reach STS in region {REGION}: {MESSAGE}",
         "Let pods of pullpass-system reach STS over https, or set `settings.aws.httpsProxy` or"
         " `settings.aws.stsEndpoint` of the connection (pullpass connect {CLUSTER} --org {ORG} --settings FILE).",
-        terminal=False,
     ),
     IssueKind(
         "StsRefused",
@@ -275,7 +263,6 @@ _ECR_KINDS = (
         "Let pods of pullpass-system reach api.ecr.{REGION}.amazonaws.com over https, or set"
         " `settings.aws.httpsProxy` or `settings.aws.ecrEndpoint` of the connection"
         " (pullpass connect {CLUSTER} --org {ORG} --settings FILE).",
-        terminal=False,
     ),
     IssueKind(
         "EcrRefused",
@@ -294,7 +281,6 @@ _ECR_KINDS = (
         "RegistryUnreachable",
         "The agent does not reach the registry {REGISTRY}: {MESSAGE}",
         "Let nodes and the pods of pullpass-system reach {REGISTRY} and Amazon S3 in {REGION} over https.",
-        terminal=False,
     ),
     IssueKind(
         "ImageNotFound",
@@ -315,7 +301,6 @@ _NAMESPACE_KINDS = (
         "The cluster refuses the pull secret or its reference in namespace {NAMESPACE}: {MESSAGE}",
         "Exempt the secret pullpass-ecr and the user system:serviceaccount:pullpass-system:pullpass-agent from the rule"
         " that says so, or leave the namespace out with `settings.awsECR.pullSecret.excludeNamespaces`.",
-        terminal=False,
     ),
 )
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 import sys
 
 FIGURES = ("api", "requests", "fleet_size")
 
+print(
+    f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start"
+)
 for figure in sys.argv[1:] or FIGURES:
+    print(flush=True)
     importlib.import_module(f"tests.bench.{figure}").run()

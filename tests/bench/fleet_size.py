@@ -9,6 +9,7 @@ the 900 that live. Loopback only; nothing is left behind.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -266,6 +267,8 @@ def _serve_world() -> None:
                 {"server": made.url, "certificateAuthority": admin.certificate_authority, "token": token}
             )
             threading.Thread(target=_be_agent, args=(name, made.cluster, applied), daemon=True).start()
+        gc.collect()
+        gc.freeze()  # a thousand clusters in one heap: a full collection would stop them all for a second
         print(json.dumps(bodies), flush=True)
         sys.stdin.read()
     finally:

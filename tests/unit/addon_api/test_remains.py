@@ -23,17 +23,17 @@ def cluster(*, connected: bool = True, known: bool = True) -> Cluster:
 
 def command(what: str, issuer: PublishedIssuer | None = None) -> str:
     [found] = [
-        item["command"] for item in remains.of_cluster(cluster(), issuer) if item["what"].startswith(what)
+        item["command"] for item in remains.after_force(cluster(), issuer) if item["what"].startswith(what)
     ]
     return found
 
 
 def test_a_cluster_that_was_never_connected_and_never_known_leaves_nothing() -> None:
-    assert remains.of_cluster(cluster(connected=False, known=False), None) == []
+    assert remains.after_force(cluster(connected=False, known=False), None) == []
 
 
 def test_the_agent_goes_first_because_it_would_put_the_rest_back() -> None:
-    assert remains.of_cluster(cluster(), None)[0]["command"] == "kubectl delete namespace pullpass-system"
+    assert remains.after_force(cluster(), None)[0]["command"] == "kubectl delete namespace pullpass-system"
 
 
 def test_only_this_clusters_secrets_are_named() -> None:
@@ -43,7 +43,7 @@ def test_only_this_clusters_secrets_are_named() -> None:
 def test_the_trust_in_aws_is_named_with_its_provider() -> None:
     arn = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER.removeprefix('https://')}"
     assert command("trust in this cluster").endswith(f"--open-id-connect-provider-arn {arn}")
-    assert any(ROLE_ARN in item["what"] for item in remains.of_cluster(cluster(), None))
+    assert any(ROLE_ARN in item["what"] for item in remains.after_force(cluster(), None))
 
 
 def test_a_published_issuer_is_named_with_the_way_to_end_it() -> None:
