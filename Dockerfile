@@ -1,4 +1,5 @@
-# One image for the hub (`pullpass serve`, `pullpass controller`) and for the agent (`python -m agent secrets`).
+# One image for the hub (`pullpass serve`, `pullpass controller`), for the agent (`python -m agent secrets`) and for the
+# node driver (`python -m agent node`), which brings the credential provider that it installs.
 # Both bases are arguments, so that a mirror or an image of one's own serves as well.
 ARG BUILD_BASE=docker.io/library/python:3.11-slim-bookworm
 ARG RUN_BASE=docker.io/library/python:3.11-slim-bookworm
@@ -16,8 +17,17 @@ RUN /opt/build/bin/python -m hatchling build --target wheel --directory /wheel \
  && /opt/pullpass/bin/python -m pip install --no-cache-dir --no-deps --no-index /wheel/*.whl \
  && /opt/pullpass/bin/python -m pip uninstall --yes pip setuptools
 
+# Static, from the module that go.mod pins; Go itself comes with a pinned hash where the base has none.
+FROM ${BUILD_BASE} AS plugin
+ARG TARGETARCH
+WORKDIR /src/tools
+COPY tools/kubernetes/go-toolchain.txt kubernetes/
+COPY tools/ecr-plugin ecr-plugin
+RUN GOARCH=${TARGETARCH} OUTPUT=/plugin/ecr-credential-provider ecr-plugin/build.sh
+
 FROM ${RUN_BASE}
 COPY --from=build /opt/pullpass /opt/pullpass
+COPY --from=plugin /plugin/ecr-credential-provider /opt/pullpass/libexec/ecr-credential-provider
 ENV PATH=/opt/pullpass/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -5,18 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
-import pytest
-
-from kube.objects import NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Object
+from kube.objects import POD, SECRET, Object
 from tests.support.nodes.bed import PRIVATE_IMAGE, REGISTRY, Bed, eventually
-
-
-@pytest.fixture(scope="module")
-def namespace(bed: Bed) -> str:
-    name = "bed"
-    bed.apply(NAMESPACE, {"metadata": {"name": name}})
-    eventually(lambda: bed.get(SERVICE_ACCOUNT, "default", name), what="a default service account")
-    return name
 
 
 def test_a_private_image_with_a_secret_that_aws_issued_runs_on_both_nodes(bed: Bed, namespace: str) -> None:

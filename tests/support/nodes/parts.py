@@ -22,7 +22,7 @@ from tests.support import programs
 SUITE = "bookworm"
 _NODE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iptables", "containerd", "runc", "conntrack", "kmod"),
-    *("containernetworking-plugins", "ca-certificates"),
+    *("containernetworking-plugins", "ca-certificates", "curl"),
 )
 _PYTHON_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 PYTHON_BASE = "localhost/python-base"

@@ -1,0 +1,280 @@
+"""Node delivery on real nodes: kubelets ask the plugin, and no node is ever lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+
+from kube.objects import DEPLOYMENT, POD, Object
+from tests.support.nodes import disk
+from tests.support.nodes.bed import PRIVATE_IMAGE, Bed, eventually
+from tests.support.nodes.delivery import SUBJECT, Delivery
+from tests.support.nodes.node import Node
+
+KUBEADM = {"layout": "kubeadm"}
+K3S = {"layout": "k3s"}
+KUBEADM_NODES = ("node-1", "node-2")
+ROLLED_BACK_SECONDS = 300.0  # the watcher gives a kubelet 120 looks
+FLAGS = "/etc/default/kubelet"
+
+
+def test_a_private_image_runs_with_the_add_on_and_only_with_it(
+    bed: Bed, delivery: Delivery, namespace: str
+) -> None:
+    before = {name: disk.contents(bed.nodes[name]) for name in KUBEADM_NODES}
+    _deploy(bed, namespace, "before")
+    for name in KUBEADM_NODES:
+        _wait_for_refusal(bed, namespace, _pod_on(bed, namespace, "before", name))
+
+    with _watching(bed) as together:
+        delivery.enable(selector=KUBEADM)
+        for name in KUBEADM_NODES:
+            report = delivery.wait(name, "ready")
+            assert "kubeadm" == report["distribution"]
+
+    assert 1 == max(len(names) for names in together)
+    for name in KUBEADM_NODES:
+        bed.wait_for_phase(_pod_on(bed, namespace, "before", name), namespace, "Running")
+        assert delivery.report(name)["verified"]["ok"]
+    _undeploy(bed, namespace, "before")
+
+    delivery.disable(selector=KUBEADM)
+
+    for name in KUBEADM_NODES:
+        assert {} == _difference(before[name], disk.contents(bed.nodes[name]))
+        bed.nodes[name].forget_image(PRIVATE_IMAGE)
+    _deploy(bed, namespace, "after")
+    for name in KUBEADM_NODES:
+        _wait_for_refusal(bed, namespace, _pod_on(bed, namespace, "after", name))
+    _undeploy(bed, namespace, "after")
+
+
+def test_a_node_in_k3s_layout_pulls_and_is_given_back(bed: Bed, delivery: Delivery, namespace: str) -> None:
+    node = bed.nodes["edge-1"]
+    before = disk.contents(node)
+
+    delivery.enable(selector=K3S)
+
+    assert "k3s" == delivery.wait("edge-1", "ready")["distribution"]
+    bed.apply(POD, _pod("on-k3s", namespace, "edge-1"))
+    bed.wait_for_phase("on-k3s", namespace, "Running")
+    bed.client.delete(POD, "on-k3s", namespace=namespace)
+    delivery.disable(selector=K3S)
+    assert {} == _difference(before, disk.contents(node))
+
+
+def test_a_spoiled_token_fails_the_pull_and_is_put_right_again(
+    bed: Bed, delivery: Delivery, namespace: str
+) -> None:
+    node = bed.nodes["node-1"]
+    delivery.enable(selector=KUBEADM)
+    delivery.wait("node-1", "ready")
+    delivery.stop_drivers()
+    node.write("/var/lib/pullpass/token", "spoiled", mode=0o600)
+    node.run("systemctl", "restart", "kubelet")  # forgets the password it has
+    node.forget_image(PRIVATE_IMAGE)
+
+    bed.apply(POD, _pod("spoiled", namespace, "node-1"))
+
+    _wait_for_refusal(bed, namespace, "spoiled")
+    assert "InvalidIdentityToken" in node.journal(lines=400)
+    delivery.enable(selector=KUBEADM)
+    bed.wait_for_phase("spoiled", namespace, "Running", patience=120)
+    bed.client.delete(POD, "spoiled", namespace=namespace)
+
+
+def test_a_role_that_does_not_trust_the_driver_is_named_in_the_report(bed: Bed, delivery: Delivery) -> None:
+    bed.trust("system:serviceaccount:shop:somebody-else")
+
+    delivery.enable(selector=KUBEADM)
+
+    report = eventually(
+        lambda: (delivery.report("node-1").get("verified") or {}).get("code") and delivery.report("node-1"),
+        what="the driver says why",
+        patience=90,
+        explain=lambda: delivery.words("node-1"),
+    )
+    assert not report["verified"]["ok"]
+    assert "TrustPolicyMismatch" == report["verified"]["code"]
+    bed.trust(SUBJECT)
+
+
+def test_a_configuration_with_a_mistake_is_refused_and_the_kubelet_left_alone(
+    bed: Bed, delivery: Delivery
+) -> None:
+    node = bed.nodes["node-1"]
+    flags = 'KUBELET_EXTRA_ARGS="--image-credential-provider-config=/etc/other/config.yaml --image-credential-provider-bin-dir=/etc/other/bin"\n'
+    provider = {"name": "other", "matchImages": ["registry.example.com"], "defaultCacheDuration": "1h"}
+    provider["apiVersion"] = "credentialprovider.kubelet.k8s.io/v1"
+    node.write("/etc/other/bin/other", "#!/bin/sh\nexit 1\n", mode=0o755)
+    node.write("/etc/other/config.yaml", _providers(provider))
+    node.write(FLAGS, flags)
+    node.run("systemctl", "restart", "kubelet")
+    bed.wait_for_node("node-1", fresh=True)
+    node.write("/etc/other/config.yaml", _providers(provider | {"matchImage": ["*.example.com"]}))
+    before, process = disk.contents(node), node.kubelet_process()
+    try:
+        delivery.enable(selector=KUBEADM)
+
+        report = delivery.wait("node-1", "refused")
+
+        assert "ConfigRefused" == report["reason"]
+        assert "matchImage" in report["message"]
+        assert process == node.kubelet_process()
+        changed = _difference(before, disk.contents(node))
+        assert not [path for path in changed if not path.startswith("/var/lib/pullpass")]
+        delivery.wait("node-2", "ready")
+    finally:
+        node.write(FLAGS, "KUBELET_EXTRA_ARGS=\n")
+        node.run("rm", "-r", "/etc/other")
+        node.run("systemctl", "restart", "kubelet")
+        bed.wait_for_node("node-1", fresh=True)
+
+
+def test_a_node_that_reboots_in_the_middle_comes_back_and_goes_on(bed: Bed, delivery: Delivery) -> None:
+    node = bed.nodes["node-1"]
+    delivery.enable(selector=KUBEADM)
+    _wait_for_the_restart(node)
+
+    node.reboot()
+
+    bed.wait_for_node("node-1", fresh=True)
+    delivery.wait("node-1", "ready", patience=180)
+
+
+def test_a_kubelet_that_does_not_come_up_gets_its_files_back_even_over_a_reboot(
+    bed: Bed, delivery: Delivery
+) -> None:
+    for name in KUBEADM_NODES:
+        bed.nodes[name].write(
+            "/etc/systemd/system/kubelet.service.d/no.conf",
+            f"[Service]\nExecStartPre=/bin/sh -c '! grep -q image-credential {FLAGS}'\n",
+        )
+        bed.nodes[name].run("systemctl", "daemon-reload")
+    before = {name: disk.contents(bed.nodes[name])[FLAGS] for name in KUBEADM_NODES}
+    try:
+        delivery.enable(selector=KUBEADM, maxUnavailable=2)
+        for name in KUBEADM_NODES:
+            _wait_for_the_restart(bed.nodes[name])
+
+        bed.nodes["node-2"].reboot()
+
+        for name in KUBEADM_NODES:
+            report = delivery.wait(name, "rolledBack", patience=ROLLED_BACK_SECONDS)
+            assert "KubeletNotHealthy" == report["reason"]
+            bed.wait_for_node(name, fresh=True)
+            assert before[name] == disk.contents(bed.nodes[name])[FLAGS]
+    finally:
+        for name in KUBEADM_NODES:
+            bed.nodes[name].run("rm", "/etc/systemd/system/kubelet.service.d/no.conf")
+            bed.nodes[name].run("rmdir", "/etc/systemd/system/kubelet.service.d")
+            bed.nodes[name].run("systemctl", "daemon-reload")
+
+
+def _deploy(bed: Bed, namespace: str, name: str) -> None:
+    labels = {"app": name}
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": labels},
+    }
+    pod = {
+        "nodeSelector": KUBEADM,
+        "topologySpreadConstraints": [spread],
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
+    }
+    spec = {
+        "replicas": len(KUBEADM_NODES),
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    bed.apply(DEPLOYMENT, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+
+
+def _undeploy(bed: Bed, namespace: str, name: str) -> None:
+    bed.client.delete(DEPLOYMENT, name, namespace=namespace)
+    eventually(lambda: not bed.pods(namespace, f"app={name}"), what=f"{name} is gone")
+
+
+def _pod_on(bed: Bed, namespace: str, deployment: str, node: str) -> str:
+    def look() -> str | None:
+        for pod in bed.pods(namespace, f"app={deployment}"):
+            if pod["spec"].get("nodeName") == node:
+                return str(pod["metadata"]["name"])
+        return None
+
+    return eventually(look, what=f"a pod of {deployment} on {node}")
+
+
+def _wait_for_refusal(bed: Bed, namespace: str, pod: str) -> None:
+    eventually(lambda: "401" in bed.pull_failures(pod, namespace), what=f"the pull of {pod} is refused")
+
+
+def _pod(name: str, namespace: str, node: str) -> Object:
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
+        },
+    }
+
+
+def _providers(*providers: Object) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1",
+            "kind": "CredentialProviderConfig",
+            "providers": [*providers],
+        }
+    )
+
+
+def _wait_for_the_restart(node: Node) -> None:
+    """Until the kubelet was told to start with our files."""
+    eventually(
+        lambda: (
+            node.run("systemctl", "is-active", "pullpass-restore.service", check=False).strip() == "active"
+            and "image-credential" in node.run("cat", FLAGS)
+        ),
+        what=f"{node.name} restarts its kubelet",
+        explain=node.journal,
+    )
+
+
+def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    return {
+        path: (before.get(path), after.get(path))
+        for path in before.keys() | after.keys()
+        if before.get(path) != after.get(path)
+    }
+
+
+@contextmanager
+def _watching(bed: Bed) -> Iterator[list[set[str]]]:
+    """Which nodes' watchers had the word at the same moment, look by look."""
+    seen: list[set[str]] = [set()]
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.1):
+            seen.append({name for name, node in bed.nodes.items() if _is_restarting(node)})
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _is_restarting(node: Node) -> bool:
+    said = node.run("systemctl", "is-active", "pullpass-restore.service", check=False).strip()
+    return said in {"active", "activating"}
