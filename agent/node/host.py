@@ -150,8 +150,7 @@ class HostFiles:
             with temporary.open("wb") as file:
                 os.fchmod(file.fileno(), _PRIVATE)  # before there is anything to read
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            self._sync(temporary)
             if before is not None:
                 _be_like(temporary, before)
 
@@ -160,12 +159,12 @@ class HostFiles:
         with self._replacing(to, self._at(to), None) as temporary:
             shutil.copyfile(source, temporary)
             _be_like(temporary, source.stat())
-            _sync(temporary)
+            self._sync(temporary)
 
     def install(self, source: Path, path: str) -> None:
         with self._replacing(path, self._at(path), 0o755) as temporary:
             shutil.copyfile(source, temporary)
-            _sync(temporary)
+            self._sync(temporary)
 
     def same(self, source: Path, path: str) -> bool:
         try:
@@ -193,7 +192,7 @@ class HostFiles:
             if at.is_dir() and any(at.iterdir()):
                 return
             raise HostError(f"{path}: cannot be removed: {error.strerror}") from error
-        _sync(at.parent)
+        self._sync(at.parent)
 
     def run(
         self,
@@ -212,6 +211,14 @@ class HostFiles:
         if result.code:
             raise HostError(f"{' '.join(command)}: exit code {result.code}: {result.errors.strip()}")
 
+    def _sync(self, path: Path) -> None:
+        """Has the disk hold a file or the names in a folder."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     @contextlib.contextmanager
     def _replacing(self, path: str, at: Path, mode: int | None) -> Iterator[Path]:
         """A temporary file beside `at` that takes its place at the end, with `mode` if one is given."""
@@ -221,7 +228,7 @@ class HostFiles:
             if mode is not None:
                 temporary.chmod(mode)
             temporary.replace(at)
-            _sync(at.parent)
+            self._sync(at.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -258,14 +265,6 @@ def temporary_name(path: str) -> str:
 def _be_like(path: Path, example: os.stat_result) -> None:
     os.chown(path, example.st_uid, example.st_gid)
     path.chmod(stat.S_IMODE(example.st_mode))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class RealHost(HostFiles):
@@ -336,6 +335,9 @@ class FakeHost(HostFiles):
         self.stdin: list[str] = []
         self.environments: list[dict[str, str]] = []
         self.time = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+
+    def _sync(self, path: Path) -> None:
+        """A folder of a test's need not survive a power failure."""
 
     def write(self, path: str, content: bytes, mode: int | None = None) -> None:
         self.before_change(f"write {path}")

@@ -154,7 +154,14 @@ def _name_of_node(node: yaml.Node) -> object:
 
 
 def _is_json(text: str) -> bool:
-    return text.lstrip().startswith("{")
+    """JSON, and not YAML in braces, which a kubelet takes as well."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import copy
 from agent.node.kubernetes import KubernetesError, Object
 
 
-def node(name: str, *, ready: bool = True, labels: dict[str, str] | None = None, cordoned: bool = False) -> Object:
+def node(
+    name: str, *, ready: bool = True, labels: dict[str, str] | None = None, cordoned: bool = False
+) -> Object:
     return {
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {"unschedulable": True} if cordoned else {},

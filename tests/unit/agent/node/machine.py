@@ -94,7 +94,9 @@ class Machine:
         config = argument(arguments, kubelet_flags.CONFIG) or self.fixed_config
         bin_directory = argument(arguments, kubelet_flags.BIN_DIRECTORY) or self.fixed_bin
         flagged = argument(arguments, kubelet_flags.CONFIG) is not None
-        if not config or (not flagged and (self.host.kind(config) is None or self.host.kind(bin_directory) is None)):
+        if not config or (
+            not flagged and (self.host.kind(config) is None or self.host.kind(bin_directory) is None)
+        ):
             return []
         if self.host.kind(config) is None:
             return [f"{config}: no such file"]
@@ -140,7 +142,9 @@ class Machine:
             "ActiveState": "active" if here else "inactive",
             "UnitFileState": "enabled" if here else "",
             "MainPID": "4711" if here else "0",
-            "Environment": shlex.quote(f"KUBELET_EXTRA_ARGS={self.unit_environment}") if self.unit_environment else "",
+            "Environment": shlex.quote(f"KUBELET_EXTRA_ARGS={self.unit_environment}")
+            if self.unit_environment
+            else "",
         }.get(name, "")
 
     def watch(self) -> None:
@@ -155,7 +159,11 @@ class Machine:
         self.put(watcher.WHY, f'E1122 run.go:72 "command failed" err="{"; ".join(self.refusals())}"\n')
         script = self.text(watcher.SCRIPT) or ""
         for line in script.splitlines():
-            words = shlex.split(line, comments=True) if line.startswith(("put_back '", "put_back ", "take_away ")) else []
+            words = (
+                shlex.split(line, comments=True)
+                if line.startswith(("put_back '", "put_back ", "take_away "))
+                else []
+            )
             if len(words) == 4 and words[0] == "put_back":
                 copy = self.root / "var/lib/pullpass/before" / words[1]
                 at = self.root / words[3].lstrip("/")
@@ -168,7 +176,9 @@ class Machine:
 
 
 def kubeadm(root: Path, environment_file: str = "/etc/default/kubelet") -> Machine:
-    machine = Machine(root, environment_file=environment_file, unit=DROP_IN.format(environment_file=environment_file))
+    machine = Machine(
+        root, environment_file=environment_file, unit=DROP_IN.format(environment_file=environment_file)
+    )
     machine.put("/var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\n")
     machine.put("/etc/systemd/system/multi-user.target.wants/.keep", "")
     (root / environment_file.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)

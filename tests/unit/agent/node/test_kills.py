@@ -11,7 +11,7 @@ import pytest
 from agent.node import provider_config, watcher
 from tests.unit.agent.node.cluster import Cluster, node, pod
 from tests.unit.agent.node.conftest import CONFIGURATION, Site
-from tests.unit.agent.node.machine import Machine, kubeadm
+from tests.unit.agent.node.machine import kubeadm
 
 FOREIGN = 'KUBELET_EXTRA_ARGS="--node-ip=10.0.0.1"\n'
 
@@ -35,7 +35,9 @@ def kill_at(site: Site, number: int) -> bool:
 
     def count(what: str) -> None:
         nonlocal left
-        if not (what.startswith("run") and not what.startswith(("run systemctl start", "run systemctl enable"))):
+        if not (
+            what.startswith("run") and not what.startswith(("run systemctl start", "run systemctl enable"))
+        ):
             left -= 1
         if left < 0:
             raise Killed

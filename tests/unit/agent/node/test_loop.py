@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import json
-
 from tests.unit.agent.node.conftest import Site
-from tests.unit.agent.node.cluster import node
 
 
 def test_a_kubeadm_node_becomes_ready_with_one_restart(site: Site) -> None:

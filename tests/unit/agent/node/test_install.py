@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.node import watcher
+from agent.node.configuration import Configuration, parse
+from agent.node.install import install_once
+from agent.node.plan import Refused
+from tests.unit.agent.node.conftest import Site
+
+
+def wanted(site: Site) -> Configuration:
+    return parse(json.dumps(site.wanted))
+
+
+def test_a_running_node_is_changed_and_restarted_once(site: Site) -> None:
+    found = install_once(
+        site.machine.host, wanted(site), plugin_file=site.folder / "plugin", token_file=site.folder / "token"
+    )
+    assert ("kubeadm", True) == (found.distribution, found.restarted)
+    assert found.verified is not None
+    assert found.verified.ok
+    assert 1 == site.machine.restarts
+    assert site.machine.host.kind(watcher.UNIT) is None
+
+
+def test_a_second_time_changes_nothing(site: Site) -> None:
+    for _ in range(2):
+        found = install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
+    assert ((), False) == (found.changed, found.restarted)
+    assert 1 == site.machine.restarts
+
+
+def test_in_an_image_build_only_files_are_written(site: Site) -> None:
+    site.machine.put("/usr/lib/systemd/system/kubelet.service", "")
+    found = install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin", running=False)
+    assert not found.restarted
+    assert 0 == site.machine.restarts
+    assert [] == site.machine.refusals()
+    assert "/var/lib/pullpass/credential-provider.yaml" in (site.machine.text("/etc/default/kubelet") or "")
+
+
+def test_a_driver_that_comes_later_has_nothing_to_restart(site: Site) -> None:
+    site.machine.put("/usr/lib/systemd/system/kubelet.service", "")
+    install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin", running=False)
+    site.machine.running = site.machine.arguments()
+    assert "ready" == site.settle().state
+    assert 0 == site.machine.restarts
+
+
+def test_a_kubelet_that_will_not_come_up_has_its_files_back(site: Site) -> None:
+    site.machine.rejects = True
+    with pytest.raises(Refused, match="has its files back"):
+        install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
+    assert [] == site.machine.refusals()
