@@ -57,6 +57,8 @@ class Machine:
         self.host = FakeHost(self.root, self._answer)
         self.put("/run/systemd/system/.here", "")
         self.put("/etc/os-release", "ID=debian\n")
+        for folder in ("var/lib", "etc/systemd/system/multi-user.target.wants"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
         self.units.add(self.service)
         self.running = self.arguments()
 
@@ -180,6 +182,5 @@ def kubeadm(root: Path, environment_file: str = "/etc/default/kubelet") -> Machi
         root, environment_file=environment_file, unit=DROP_IN.format(environment_file=environment_file)
     )
     machine.put("/var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\n")
-    machine.put("/etc/systemd/system/multi-user.target.wants/.keep", "")
     (root / environment_file.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     return machine

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from typing import Any
 
 import pytest
@@ -58,28 +60,30 @@ def documents(draw: st.DrawFn) -> str:
     }
     if draw(st.booleans()):
         content = dict(reversed(content.items()))
-    style = draw(
-        st.sampled_from(["yaml", "flow", "json", "tabs", "compact", "indented", "comments", "windows"])
-    )
-    if style == "yaml":
-        return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000))
-    if style == "flow":
-        return str(yaml.safe_dump(content, default_flow_style=True, sort_keys=False))
-    if style == "json":
-        return json.dumps(content, indent=draw(st.integers(1, 4))) + draw(st.sampled_from(["", "\n"]))
-    if style == "tabs":
-        return json.dumps(content, indent="\t")
-    if style == "compact":
-        return json.dumps(content, separators=(",", ":"))
-    text = str(yaml.safe_dump(content, sort_keys=False, width=10_000))
-    if style == "comments":
-        return "# ours, says the team\n\n" + text.replace("\n- ", "\n# the next one\n- ") + "# the end\n"
-    if style == "windows":
-        return text.replace("\n", "\r\n")
-    lines = text.splitlines(keepends=True)
-    begin = next(number for number, line in enumerate(lines) if line.startswith("providers:")) + 1
-    inside = [f"    {line}" if line.startswith(("-", " ")) else line for line in lines[begin:]]
-    return "".join([*lines[:begin], *inside]).removesuffix("\n" if draw(st.booleans()) else "")
+    plain = str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000))
+    flow = str(yaml.safe_dump(content, default_flow_style=True, sort_keys=False))
+    json_styles: list[dict[str, Any]] = [
+        {"indent": 2},
+        {"indent": 4},
+        {"indent": "\t"},
+        {"separators": (",", ":")},
+    ]
+    jsons = [json.dumps(content, **style) for style in json_styles]
+    commented = "# ours, says the team\n\n" + plain.replace("\n- ", "\n# the next one\n- ") + "# the end\n"
+    head, _, items = plain.partition("providers:\n")
+    end = re.search(r"^[a-z]", items, re.MULTILINE)
+    cut = end.start() if end else len(items)
+    indented = f"{head}providers:\n{textwrap.indent(items[:cut], '    ')}{items[cut:]}"
+    styles = [
+        plain,
+        flow,
+        *jsons,
+        commented,
+        indented,
+        plain.replace("\n", "\r\n"),
+        indented.removesuffix("\n"),
+    ]
+    return draw(st.sampled_from(styles))
 
 
 @LAW
@@ -123,8 +127,8 @@ def test_a_provider_that_others_add_to_our_file_stays() -> None:
 
 
 @LAW
-@given(documents(), documents())
-def test_what_others_append_while_we_are_there_survives(text: str, _other: str) -> None:
+@given(documents())
+def test_what_others_append_while_we_are_there_survives(text: str) -> None:
     merged = merge(text, OURS) + ("" if text.lstrip().startswith("{") else "\n# a later remark\n")
     left = unmerge(merged)
     assert left is not None
