@@ -25,10 +25,11 @@ def bed() -> Iterator[Bed]:
     if folder is None:
         pytest.skip("these tests take over a network and processes: run them with `make e2e`, as root")
     parts.require_programs()
+    product = parts.require_product()
     made = Bed(Path(folder), LAYOUTS)
     try:
         made.start()
-        made.import_image(parts.product_archive())
+        made.import_image(product)
         for name, layout in LAYOUTS.items():
             made.client.merge_patch(NODE, name, {"metadata": {"labels": {"layout": layout.name}}})
         yield made

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import yaml
 
-from kube.objects import DEPLOYMENT, POD, Object
+from kube.objects import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEPLOYMENT, POD, SERVICE_ACCOUNT, Object
 from tests.support.nodes import disk
-from tests.support.nodes.bed import PRIVATE_IMAGE, Bed, eventually
+from tests.support.nodes.bed import AUDIENCE, PRIVATE_IMAGE, ROLE, Bed, eventually
 from tests.support.nodes.delivery import SUBJECT, Delivery
 from tests.support.nodes.node import Node
 
@@ -86,6 +87,27 @@ def test_a_spoiled_token_fails_the_pull_and_is_put_right_again(
     bed.client.delete(POD, "spoiled", namespace=namespace)
 
 
+def test_with_identity_service_account_only_the_workloads_that_the_role_trusts_pull(
+    bed: Bed, delivery: Delivery, namespace: str
+) -> None:
+    bed.trust(f"system:serviceaccount:{namespace}:till")
+    for name in ("till", "guest"):
+        annotations = {"eks.amazonaws.com/ecr-role-arn": ROLE}
+        metadata = {"name": name, "namespace": namespace, "annotations": annotations}
+        bed.apply(SERVICE_ACCOUNT, {"metadata": metadata})
+    _let_nodes_ask_for(bed, AUDIENCE)
+
+    delivery.enable(selector=KUBEADM, identity="serviceAccount")
+
+    delivery.wait("node-1", "ready")
+    bed.apply(POD, _pod("till", namespace, "node-1", account="till"))
+    bed.wait_for_phase("till", namespace, "Running")
+    bed.apply(POD, _pod("guest", namespace, "node-1", account="guest"))
+    _wait_for_refusal(bed, namespace, "guest")
+    for name in ("till", "guest"):
+        bed.client.delete(POD, name, namespace=namespace)
+
+
 def test_a_role_that_does_not_trust_the_driver_is_named_in_the_report(bed: Bed, delivery: Delivery) -> None:
     bed.trust("system:serviceaccount:shop:somebody-else")
 
@@ -145,6 +167,7 @@ def test_a_node_that_reboots_in_the_middle_comes_back_and_goes_on(bed: Bed, deli
     delivery.wait("node-1", "ready", patience=180)
 
 
+@pytest.mark.timeout(600)
 def test_a_kubelet_that_does_not_come_up_gets_its_files_back_even_over_a_reboot(
     bed: Bed, delivery: Delivery
 ) -> None:
@@ -215,11 +238,26 @@ def _wait_for_refusal(bed: Bed, namespace: str, pod: str) -> None:
     eventually(lambda: "401" in bed.pull_failures(pod, namespace), what=f"the pull of {pod} is refused")
 
 
-def _pod(name: str, namespace: str, node: str) -> Object:
+def _let_nodes_ask_for(bed: Bed, audience: str) -> None:
+    """From 1.33 on a kubelet may ask for tokens of other audiences than the API server's only where RBAC says so."""
+    name = "nodes-ask-for-aws-tokens"
+    rule = {"apiGroups": [""], "resources": [audience], "verbs": ["request-serviceaccounts-token-audience"]}
+    bed.apply(CLUSTER_ROLE, {"metadata": {"name": name}, "rules": [rule]})
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": group, "kind": "Group", "name": "system:nodes"}],
+    }
+    bed.apply(CLUSTER_ROLE_BINDING, binding)
+
+
+def _pod(name: str, namespace: str, node: str, *, account: str = "default") -> Object:
     return {
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "nodeName": node,
+            "serviceAccountName": account,
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
         },

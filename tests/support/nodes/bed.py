@@ -267,7 +267,7 @@ class Bed:
             registry_address=network.HUB_ADDRESS,
             registry_authority=self.registry_authority,
         )
-        cgroup = f"pullpass-e2e-{self.directory.name[-8:]}-{name}"
+        cgroup = f"{self.directory.name}-{name}"  # the run's name: what `run` sweeps
         node = Node(name, self.directory / name, parts.node_root(), place, layout, facts, cgroup)
         node.prepare()
         return node

@@ -6,7 +6,7 @@ cgroup v1 and the unified hierarchy alike. Namespaces do not end a cgroup; `swee
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -33,9 +33,11 @@ def named(prefix: str) -> Iterator[Path]:
         yield from parent.glob(f"{prefix}*")
 
 
-def sweep(prefix: str) -> None:
-    """Removes them with what is below; one in use stays."""
+def sweep(prefix: str, *, keep: Collection[str] = ()) -> None:
+    """Removes them with what is below, but for those of the runs named in `keep`; one in use stays."""
     for folder in list(named(prefix)):
+        if folder.name.startswith(tuple(keep)):
+            continue
         for child in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
             with contextlib.suppress(OSError):
                 child.rmdir()

@@ -59,12 +59,22 @@ def product_archive() -> Path:
     return _made(f"product-{_hash_of_sources()}.tar", _build_product)
 
 
+def require_product() -> Path:
+    """The archive of this very tree, which `make e2e` has made; the tests themselves reach no index to build it from."""
+    path = _cache() / f"product-{_hash_of_sources()}.tar"
+    if not path.exists():
+        _give_up("the image of this tree is not built: `make e2e` builds it")
+    return path
+
+
 def require_programs() -> None:
     """Skips the test, or with CI=true fails it, when a program of the bed is missing; says what to install."""
     missing = {package for name, package in NEEDED.items() if programs.find(name) is None}
-    if not missing:
-        return
-    message = f"the test bed needs more programs: apt-get install {' '.join(sorted(missing))}"
+    if missing:
+        _give_up(f"the test bed needs more programs: apt-get install {' '.join(sorted(missing))}")
+
+
+def _give_up(message: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)

@@ -46,12 +46,12 @@ def main(arguments: list[str]) -> int:
         )
         sys.stderr.write(f"the end-to-end tests did not run: {reason}\n")
         return 1 if os.environ.get("CI") == "true" else 0
-    cgroups.sweep(PREFIX)
     with _folder() as folder:
-        before = _traces()
+        cgroups.sweep(PREFIX, keep=_running())
+        before = traces()
         code = _enclosed(folder, arguments)
-        cgroups.sweep(PREFIX)
-        left = _traces() - before
+        cgroups.sweep(folder.name)
+        left = traces() - before
     if left:
         sys.stderr.write(
             "left behind by the end-to-end tests:\n" + "".join(f"  {trace}\n" for trace in sorted(left))
@@ -106,6 +106,13 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _running() -> set[str]:
+    """The names of all runs under way: in this cache, and the one around this one."""
+    around = os.environ.get(MARK)
+    found = {folder.name for folder in (programs.cache_directory() / "runs").glob(f"{PREFIX}*")}
+    return found | ({Path(around).name} if around else set())
+
+
 def _alive(folder: Path) -> bool:
     try:
         return Path("/proc", (folder / "pid").read_text(encoding="ascii"), "stat").exists()
@@ -113,7 +120,7 @@ def _alive(folder: Path) -> bool:
         return False
 
 
-def _traces() -> set[str]:
+def traces() -> set[str]:
     """What a bed could leave on the machine: mounts, links, rules, network namespaces, loop devices, processes, cgroups."""
     commands = {
         "link": ["ip", "-brief", "link"],
