@@ -37,7 +37,7 @@ _CODES = (
     ("IDPRejectedClaim", "ClaimRejected"),
     ("RegionDisabled", "StsRegionDisabled"),
     ("ecr:GetAuthorizationToken", "EcrAccessDenied"),
-    ("token file", "TokenUnreadable"),
+    ("unable to read file", "TokenUnreadable"),
 )
 
 
@@ -116,6 +116,7 @@ def _code(errors: str) -> str:
 
 
 def _short(errors: str) -> str:
-    """The last line that says something, without a secret."""
+    """The last line that says something, without the logger's prefix and without a secret."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    return _SECRET.sub("…", lines[-1])[:_LONGEST] if lines else ""
+    said = lines[-1].rpartition("Error running credential provider plugin: ")[2] if lines else ""
+    return _SECRET.sub("…", said)[:_LONGEST]

@@ -44,7 +44,7 @@ CONFIGURATION: dict[str, Any] = {
 
 def token(expires: int = EXPIRES) -> str:
     payload = base64.urlsafe_b64encode(json.dumps({"exp": expires}).encode()).rstrip(b"=").decode()
-    return f"e30.{payload}.c2ln"
+    return f"eyJhbGciOiJSUzI1NiJ9.{payload}.c2ln"
 
 
 class Site:

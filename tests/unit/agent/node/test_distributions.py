@@ -22,7 +22,7 @@ from tests.unit.agent.node.machine import DROP_IN, Machine, kubeadm
 Make = Callable[[Path], Machine]
 
 
-@pytest.fixture(params=SUPPORTED.values(), ids=SUPPORTED.keys())
+@pytest.fixture(params=list(SUPPORTED.values()), ids=list(SUPPORTED))
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Machine, str]:
     (tmp_path / "host").mkdir()
     make, distribution = request.param
