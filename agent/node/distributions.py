@@ -17,7 +17,11 @@ from agent.node.host import Host
 from agent.node.kubelet_flags import BIN_DIRECTORY, CONFIG
 
 OURS = "/var/lib/pullpass"
-CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+CONTROL_PLANE_LABELS = (
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node.kubernetes.io/microk8s-controlplane",
+)
 _RANCHER = "/var/lib/rancher/credentialprovider"
 _MICROK8S = "/var/snap/microk8s/common"
 _OWN_BIN, _OWN_CONFIG = f"{OURS}/bin", f"{OURS}/credential-provider.yaml"
@@ -77,7 +81,8 @@ _KINDS = (
     _Kind("aks", "/opt/azure/containers", ("kubelet",), "/var/lib/kubelet/credential-provider", "/var/lib/kubelet/credential-provider-config.yaml", needs_flags=True),
     _Kind("kubeadm", "/var/lib/kubelet", ("kubelet",), _OWN_BIN, _OWN_CONFIG, may_make_config=True),
 )  # fmt: skip
-_SERVERS = ("k3s", "rke2-server")
+# Units that run an API server as well as a kubelet.
+_SERVERS = ("k3s", "rke2-server", "snap.microk8s.daemon-kubelite")
 _SYSTEMS = {
     "bottlerocket": ("Bottlerocket", "Its root is read-only and the kubelet's providers come from its settings API. Set settings.kubernetes.credential-providers there, or use delivery pullSecret."),
     "talos": ("Talos", "It has no systemd and no writable root. Set machine.kubelet.credentialProviderConfig in the machine configuration, or use delivery pullSecret."),

@@ -80,7 +80,7 @@ class Host(Protocol):
         """Makes a folder and its parents."""
 
     def remove(self, path: str) -> None:
-        """Removes a file, or a folder if it is empty; what is not there or not empty is left."""
+        """Removes a file, a link, or a folder if it is empty; what is not there or not empty is left."""
 
     def run(
         self,
@@ -180,9 +180,10 @@ class HostFiles:
             raise HostError(f"{path}: cannot be made: {error.strerror}") from error
 
     def remove(self, path: str) -> None:
-        at = self._at(path)
+        folder, _, name = path.rpartition("/")
+        at = self._at(folder) / name  # a link itself, never what it leads to
         try:
-            if at.is_dir():
+            if at.is_dir() and not at.is_symlink():
                 at.rmdir()
             else:
                 at.unlink()

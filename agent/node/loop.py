@@ -29,6 +29,7 @@ LOOK_SECONDS, TURN_SECONDS = 10.0, 1.0
 NODE_AGE = timedelta(seconds=60)
 REPORT_AGE = timedelta(minutes=5)
 VERIFY_AFTER, VERIFY_AGAIN = timedelta(hours=1), timedelta(minutes=1)
+DETECT_AGAIN = timedelta(minutes=5)
 TRY_PLUGIN_AGAIN = timedelta(minutes=10)
 
 
@@ -46,6 +47,7 @@ class _Memory:
     node: Object | None = None
     node_read: datetime | None = None
     detected: Layout | Unsupported | None = None
+    detected_at: datetime | None = None
     slot_may_be_held: bool = True
     cleaned: int | None = None
     plugin_refused: tuple[str, datetime] | None = None
@@ -125,7 +127,8 @@ class Driver:
 
     def _converge(self, wanted: Configuration) -> Report:
         state = states.read(self._host)
-        if state and state.phase == "restarting":
+        given_back = state and state.phase == "changing" and watcher.outcome(self._host) == "rolledBack"
+        if state and (state.phase == "restarting" or given_back):
             state = steps.finish(self._host, state)
             if state.phase == "restarting":
                 return self._report(
@@ -168,6 +171,7 @@ class Driver:
             )
             states.write(self._host, state)
         self._give_slot_back()
+        self._drop_credentials(wanted)
         verified = self._verified(wanted, state)
         if _flags_not_taken(self._host, state.layout):
             message = f"{state.layout.flags_file} sets the flags, but the kubelet runs without them: see `systemctl cat {state.layout.service}`"
@@ -232,16 +236,20 @@ class Driver:
             if host.read(CA_BUNDLE_FILE) != content:
                 host.make_directory(OURS)
                 host.write(CA_BUNDLE_FILE, content, 0o644)
-        elif host.kind(CA_BUNDLE_FILE):
-            host.remove(CA_BUNDLE_FILE)
         if not needs_token(wanted):
-            host.remove(TOKEN_FILE)
             return None
         host.make_directory(OURS)
         try:
             return token.copy(host, self._settings.web_identity_token_file).expires_at
         except token.TokenError as error:
             raise Refused("TokenUnreadable", str(error)) from None
+
+    def _drop_credentials(self, wanted: Configuration) -> None:
+        """What an earlier configuration needed: only now does no kubelet use it any more."""
+        if not needs_token(wanted):
+            self._host.remove(TOKEN_FILE)
+        if not wanted.aws.ca_bundle:
+            self._host.remove(CA_BUNDLE_FILE)
 
     def _put_plugin(self, state: State) -> Report | None:
         refused, now = self._memory.plugin_refused, self._host.now()
@@ -303,11 +311,11 @@ class Driver:
         return memory.node
 
     def _detected(self, node: Object) -> Layout | Unsupported:
-        if self._memory.detected is None:
-            self._memory.detected = distributions.detect(
-                self._host, node=self._settings.node, labels=labels(node)
-            )
-        return self._memory.detected
+        memory, now = self._memory, self._host.now()
+        if memory.detected is None or memory.detected_at is None or now - memory.detected_at > DETECT_AGAIN:
+            memory.detected = distributions.detect(self._host, node=self._settings.node, labels=labels(node))
+            memory.detected_at = now
+        return memory.detected
 
     def _configuration_bytes(self) -> bytes:
         try:

@@ -195,7 +195,7 @@ def why(host: Host) -> str:
 
 def remove(host: Host) -> None:
     """Takes the watcher away: the kubelet is healthy, or has its files back."""
-    if host.kind(UNIT) or host.kind(LINK):
+    if host.kind(UNIT):
         host.run(["systemctl", "disable", SERVICE])
         host.remove(LINK)
         host.remove(UNIT)

@@ -59,6 +59,13 @@ def test_a_folder_that_is_not_empty_stays(host: RealHost) -> None:
     assert "directory" == host.kind("/a/b")
 
 
+def test_removing_a_link_leaves_what_it_leads_to(host: RealHost) -> None:
+    (host.root / "real").write_text("x")
+    (host.root / "link").symlink_to("/real")
+    host.remove("/link")
+    assert ["real"] == host.names("/")
+
+
 def test_removing_what_is_not_there_is_nothing(host: RealHost) -> None:
     host.remove("/absent")
 

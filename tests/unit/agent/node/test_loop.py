@@ -277,10 +277,27 @@ def test_a_kubelet_that_does_not_run_is_left_alone(site: Site) -> None:
     site.machine.host.answer = lambda command: (
         Result(0, "failed\n", "") if "ActiveState" in command else site.machine._answer(command)
     )
-    site.machine.put("/etc/systemd/system/kubelet.service", "")
-    states_seen = site.settle()
-    assert states_seen.state in ("waiting", "unsupported")
+    found = site.settle()
+    assert ("waiting", "KubeletNotRunning") == (found.state, found.reason)
     assert 0 == site.machine.restarts
+
+
+def test_the_token_stays_until_the_kubelet_runs_without_it(site: Site) -> None:
+    site.settle()
+    site.configure(identity="serviceAccount", generation=2)
+    site.driver.say(site.driver.look())
+    assert site.machine.text(TOKEN_FILE) is not None
+    site.settle()
+    assert site.machine.text(TOKEN_FILE) is None
+
+
+def test_an_unsupported_node_is_looked_at_again_after_a_while(site: Site) -> None:
+    site.machine.put("/etc/os-release", "ID=talos\n")
+    assert "unsupported" == site.settle().state
+    site.machine.put("/etc/os-release", "ID=debian\n")
+    assert "unsupported" == site.settle().state
+    site.machine.host.wait(301)
+    assert "ready" == site.settle().state
 
 
 def test_without_the_api_server_nothing_new_is_begun(site: Site) -> None:
