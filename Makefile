@@ -31,8 +31,8 @@ test: programs  ## Run the tests; a real part that is missing is skipped, or wit
 	$(BIN)/pytest --ignore=tests/e2e
 
 e2e: kubernetes  ## Run real nodes with the image of this clone; needs root, leaves nothing behind
-	@$(BIN)/python -m tests.support.nodes.parts
-	@$(BIN)/python -m tests.support.nodes.run tests/e2e
+	@image=$$($(BIN)/python -m tests.support.nodes.parts) && \
+	PULLPASS_E2E_IMAGE=$$image $(BIN)/python -m tests.support.nodes.run tests/e2e
 
 lint: install  ## Check style, types and the import contract
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ _NODE_PACKAGES = (
 )
 _PYTHON_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 PYTHON_BASE = "localhost/python-base"
+_KEPT_ARCHIVES = 2  # and the one being made: a run of another clone may be about to use its own
 PRODUCT_IMAGE = "localhost/pullpass:e2e"
 
 # What each program comes with, on Debian.
@@ -60,8 +61,9 @@ def product_archive() -> Path:
 
 
 def require_product() -> Path:
-    """The archive of this very tree, which `make e2e` has made; the tests themselves reach no index to build it from."""
-    path = _cache() / f"product-{_hash_of_sources()}.tar"
+    """The archive that `make e2e` has made of this tree and names; the tests themselves reach no index to build it."""
+    named = os.environ.get("PULLPASS_E2E_IMAGE")
+    path = Path(named) if named else _cache() / f"product-{_hash_of_sources()}.tar"
     if not path.exists():
         _give_up("the image of this tree is not built: `make e2e` builds it")
     return path
@@ -140,7 +142,8 @@ def _build_product(path: Path) -> None:
         _make_python_base(environment)
     subprocess.run(["make", "image"], env=environment, check=True, cwd=programs.REPOSITORY, stdout=sys.stderr)
     _quiet(["buildah", "push", "--quiet", PRODUCT_IMAGE, f"oci-archive:{path}:{PRODUCT_IMAGE}"], environment)
-    for old in _cache().glob("product-*.tar"):
+    archives = sorted(_cache().glob("product-*.tar"), key=lambda archive: archive.stat().st_mtime)
+    for old in archives[:-_KEPT_ARCHIVES]:
         old.unlink()
 
 
@@ -148,8 +151,9 @@ def _hash_of_sources() -> str:
     """Of every file that the image can be made of: what git knows or would take in, as it lies there."""
     listed = _said(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], dict(os.environ))
     files = [name for name in listed.split("\0") if name and not name.startswith(("tests/", "docs/"))]
-    present = [programs.REPOSITORY / name for name in sorted(files) if (programs.REPOSITORY / name).is_file()]
-    return _hash(*(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in present))
+    present = [name for name in sorted(files) if (programs.REPOSITORY / name).is_file()]
+    contents = (hashlib.sha256((programs.REPOSITORY / name).read_bytes()).hexdigest() for name in present)
+    return _hash(*(f"{name} {content}" for name, content in zip(present, contents, strict=True)))
 
 
 def _make_python_base(environment: dict[str, str]) -> None:
