@@ -14,7 +14,7 @@ from agent.node import state as states
 from agent.node.configuration import Configuration
 from agent.node.distributions import OURS, Unsupported
 from agent.node.host import Host
-from agent.node.plan import Refused
+from agent.node.plan import Plan, Refused
 from agent.node.plugin import Verification
 from agent.node.provider import CA_BUNDLE_FILE, environment, image_to_verify, needs_token
 from agent.node.state import State
@@ -31,6 +31,34 @@ class Installed:
     restarted: bool
     message: str
     verified: Verification | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What an installation would do: `files` that would change, the program beside them, the kubelet's unit."""
+
+    distribution: str
+    service: str
+    plugin: str
+    files: tuple[str, ...]
+    elsewhere: bool
+
+
+def plan_once(host: Host, wanted: Configuration, *, running: bool = True) -> Planned:
+    """What `install_once` would do; changes nothing.
+
+    Raises:
+        Refused: it would leave the machine alone; the message says why.
+        HostError: the machine cannot be read.
+    """
+    state, intended = _planned(host, wanted, running=running)
+    return Planned(
+        state.layout.distribution,
+        state.layout.service,
+        plugin.path(state.layout),
+        () if intended.elsewhere else tuple(one.path for one in intended.changes(host)),
+        intended.elsewhere,
+    )
 
 
 def install_once(
@@ -54,11 +82,7 @@ def install_once(
         Refused: the machine is left alone, or its kubelet has its files back; the message says why.
         HostError: the machine did not let us.
     """
-    layout = distributions.detect(host, running=running)
-    if isinstance(layout, Unsupported):
-        raise Refused(layout.reason, layout.message)
-    state = states.read(host) or State(layout)
-    intended = plan.to_install(host, state.layout, wanted, _kubelet_version(host, state.layout.service))
+    state, intended = _planned(host, wanted, running=running)
     if intended.elsewhere:
         return Installed(
             state.layout.distribution, (), False, "Another provider serves ECR with the node's own role"
@@ -94,6 +118,14 @@ def install_once(
     if running and image and (has_token or wanted.role_arn is None) and wanted.identity == "shared":
         verified = plugin.verify(host, state.layout, environment(wanted), image)
     return Installed(state.layout.distribution, changed, restart, "", verified)
+
+
+def _planned(host: Host, wanted: Configuration, *, running: bool) -> tuple[State, Plan]:
+    layout = distributions.detect(host, running=running)
+    if isinstance(layout, Unsupported):
+        raise Refused(layout.reason, layout.message)
+    state = states.read(host) or State(layout)
+    return state, plan.to_install(host, state.layout, wanted, _kubelet_version(host, state.layout.service))
 
 
 def _kubelet_version(host: Host, service: str) -> str:

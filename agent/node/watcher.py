@@ -55,6 +55,7 @@ ours=$root@OURS@
 service=@SERVICE@
 tries=@TRIES@
 settle=10
+starts=5
 health=@HEALTH@
 
 invocation() { systemctl show "$service" --property InvocationID --value; }
@@ -75,16 +76,22 @@ is_healthy() {
 }
 
 # Healthy for $settle looks in a row, all under one start of the unit, and not the one named.
+# A unit that was started $starts times over will not do better at the next.
 comes_up() {
     tried=0
     good=0
-    seen=
-    while [ "$tried" -lt "$tries" ]; do
+    started=0
+    seen=$1
+    while [ "$tried" -lt "$tries" ] && [ "$started" -le "$starts" ]; do
         tried=$((tried + 1))
         now=$(invocation)
+        if [ "$now" != "$seen" ]; then
+            started=$((started + 1))
+            good=0
+        fi
+        seen=$now
         if [ "$now" != "$1" ] && is_healthy; then
-            if [ "$now" = "$seen" ]; then good=$((good + 1)); else good=1; fi
-            seen=$now
+            good=$((good + 1))
             [ "$good" -lt "$settle" ] || return 0
         else
             good=0

@@ -6,7 +6,7 @@ import pytest
 
 from agent.node import watcher
 from agent.node.configuration import Configuration, parse
-from agent.node.install import install_once
+from agent.node.install import install_once, plan_once
 from agent.node.plan import Refused
 from tests.unit.agent.node.conftest import Site
 
@@ -55,3 +55,18 @@ def test_a_kubelet_that_will_not_come_up_has_its_files_back(site: Site) -> None:
     with pytest.raises(Refused, match="has its files back"):
         install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
     assert [] == site.machine.refusals()
+
+
+def test_a_plan_names_what_an_installation_changes_and_touches_nothing(site: Site) -> None:
+    before = site.machine.everything()
+    planned = plan_once(site.machine.host, wanted(site))
+    assert before == site.machine.everything()
+    found = install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
+    assert found.changed == planned.files
+    assert ("kubeadm", "kubelet.service") == (planned.distribution, planned.service)
+    assert site.machine.text(planned.plugin) is not None
+
+
+def test_after_an_installation_the_plan_is_empty(site: Site) -> None:
+    install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
+    assert () == plan_once(site.machine.host, wanted(site)).files

@@ -29,6 +29,8 @@ esac
 
 
 class World:
+    tries = 12
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "root"
         self.host = FakeHost(self.root)
@@ -61,7 +63,7 @@ class World:
             (self.root / copy.lstrip("/")).write_text(text)
         script = watcher.script(
             "kubelet.service",
-            12,
+            self.tries,
             watcher.HEALTH,
             [Before("/etc/default/kubelet", copy), Before("/new", None)],
         )
@@ -135,14 +137,31 @@ def test_a_kubelet_that_does_not_answer_is_not_healthy(world: World) -> None:
     assert "rolledBack" == world.run()
 
 
-def test_a_kubelet_that_starts_again_and_again_is_not_healthy(world: World) -> None:
-    world.program(
-        "curl",
-        '#!/bin/sh\nn=$(cat "$WORLD/invocation")\necho $((n + 1)) >"$WORLD/invocation"\n',
-    )
+CRASHES = """\
+#!/bin/sh
+n=$(cat "$WORLD/invocation")
+echo $((n + 1)) >"$WORLD/invocation"
+echo look >>"$WORLD/looks"
+"""
+
+
+def test_a_kubelet_that_starts_again_and_again_is_given_up_early(world: World) -> None:
+    world.tries = 1000
+    world.program("curl", CRASHES)
     world.kubelet("good\n")
     world.before("good old\n")
     assert "rolledBack" == world.run()
+    assert len((world.folder / "looks").read_text().splitlines()) < 10
+
+
+def test_a_kubelet_that_starts_late_has_time(world: World) -> None:
+    world.tries = 40
+    world.say(active="activating")
+    late = 'n=$(grep -c is-active "$WORLD/calls"); [ "$n" -lt 20 ] || echo active >"$WORLD/active"\n'
+    world.program("sleep", f"#!/bin/sh\n{late}")
+    world.kubelet("good\n")
+    world.before("good old\n")
+    assert "healthy" == world.run()
 
 
 def test_a_reboot_with_a_bad_configuration_comes_back(world: World) -> None:
