@@ -97,6 +97,10 @@ def test_the_pods_commands_enter_the_hosts_namespaces(tmp_path: Path) -> None:
     assert ("nsenter", "-t", "1", "-m", "-p", "-u", "-i", "-n", "--") == RealHost(tmp_path)._prefix
 
 
+def test_an_images_commands_run_inside_its_root(tmp_path: Path) -> None:
+    assert ("chroot", str(tmp_path)) == RealHost(tmp_path, enter=False, chroot=True)._prefix
+
+
 def test_a_temporary_file_lies_beside_its_target() -> None:
     assert "/etc/default/.kubelet.pullpass-new" == temporary_name("/etc/default/kubelet")
 
