@@ -34,6 +34,13 @@ case $found in
   buildah) builder=(buildah bud --layers) ;;
   *) builder=("$found" build) ;;
 esac
+if [ "$found" != docker ]; then
+  # What docker sets itself: older buildah and podman do not know it where a base is named.
+  case $(uname -m) in
+    x86_64) arguments+=(--build-arg BUILDPLATFORM=linux/amd64) ;;
+    aarch64) arguments+=(--build-arg BUILDPLATFORM=linux/arm64) ;;
+  esac
+fi
 # shellcheck disable=SC2086 # IMAGE_FLAGS holds several words
 "${builder[@]}" ${IMAGE_FLAGS:-} "${arguments[@]}" --tag "$image" .
 echo "built $image with ${builder[0]}"

@@ -20,10 +20,9 @@ def slim(site_packages: Path) -> None:
     for folder in (site_packages / "botocore" / "data").iterdir():
         if folder.is_dir() and folder.name not in SERVICES:
             shutil.rmtree(folder)
-    for folder in ("boto3/data", "boto3/examples", "kubernetes/e2e_test"):
-        shutil.rmtree(site_packages / folder, ignore_errors=True)
-    for folder in [*site_packages.glob("*/tests"), *site_packages.glob("*/test")]:
-        shutil.rmtree(folder)
+    unread = [site_packages / name for name in ("boto3/data", "boto3/examples", "kubernetes/e2e_test")]
+    for folder in [*unread, *site_packages.glob("*/tests"), *site_packages.glob("*/test")]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
