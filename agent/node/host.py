@@ -271,15 +271,15 @@ def _be_like(path: Path, example: os.stat_result) -> None:
 class RealHost(HostFiles):
     """The node around the pod: its root is mounted at `root`, commands enter the namespaces of process 1.
 
-    With `enter=False` the commands run where we are, `pullpass node install` on the node itself, and where `root` is
-    another folder, an image's, inside that.
+    With `enter=False` the commands run where we are: `pullpass node install` on the node itself. With `chroot` too they
+    run inside `root`: that of an image that is being built.
     """
 
     _ENTER = ("nsenter", "-t", "1", "-m", "-p", "-u", "-i", "-n", "--")
 
-    def __init__(self, root: Path, *, enter: bool = True) -> None:
+    def __init__(self, root: Path, *, enter: bool = True, chroot: bool = False) -> None:
         super().__init__(root)
-        inside = () if root == Path("/") else ("chroot", str(root))
+        inside = ("chroot", str(root)) if chroot else ()
         self._prefix = self._ENTER if enter else inside
         self._never = threading.Event()
 
