@@ -127,6 +127,19 @@ def wildcard(region: str, suffix: str) -> str:
     return f"*.{form}.{region}.{suffix}"
 
 
+def kubelet_patterns(partition: str | None) -> tuple[str, ...]:
+    """The kubelet's `matchImages` over every private registry of a partition; None: of all partitions."""
+    partitions = tuple(_SUFFIX_OF_PARTITION) if partition is None else (partition,)
+    found: dict[str, None] = {}
+    for each in partitions:
+        forms = [("dkr.ecr", _SUFFIX_OF_PARTITION[each])]
+        if each in _DUAL_STACK_SUFFIX_OF_PARTITION:
+            forms.append(("dkr-ecr", _DUAL_STACK_SUFFIX_OF_PARTITION[each]))
+        for form, suffix in forms:
+            found[f"*.{form}.*.{suffix}"] = found[f"*.{form}-fips.*.{suffix}"] = None
+    return tuple(found)
+
+
 def partition_of(region: str) -> str:
     """`aws`, `aws-cn`, `aws-us-gov`, …; a region nobody has heard of yet is taken for one of `aws`."""
     for prefix, partition in _PARTITION_OF_REGION_PREFIX:

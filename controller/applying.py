@@ -11,14 +11,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.ownership import CLUSTER_LABEL
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.rights import AGENT_SECRETS_ROLE, NODE_AUDIENCE_ROLE, NODE_ROLE
 from kube.client import Client
 from kube.errors import Conflict
 from kube.objects import (
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
+    DAEMON_SET,
     DEPLOYMENT,
     KINDS,
+    LEASE,
+    RESOURCE_QUOTA,
     ROLE,
     ROLE_BINDING,
     SERVICE_ACCOUNT,
@@ -29,11 +32,16 @@ from kube.objects import (
     key_of,
 )
 from schemas.agent_documents import NAMESPACE_NAME
+from schemas.node_documents import NODE_COMPONENT, NODE_NAME
 
 LOOKED_AT = (CONFIG_MAP, SERVICE_ACCOUNT, DEPLOYMENT, ROLE, ROLE_BINDING)
+# Only where drivers have an account, which comes before and goes after everything else of theirs.
+LOOKED_AT_FOR_DRIVERS = (DAEMON_SET, RESOURCE_QUOTA)
 ADD_ON_LABEL = "pullpass.dev/add-on"
 
 _PRUNE_ORDER = {(kind.api_version, kind.kind): -position for position, kind in enumerate(KINDS)}
+# What drivers wrote goes with their account: by then they have lost the right to write more.
+_DRIVERS = ObjectKey(SERVICE_ACCOUNT.api_version, SERVICE_ACCOUNT.kind, NAMESPACE_NAME, NODE_NAME)
 _KIND = {(kind.api_version, kind.kind): kind for kind in KINDS}
 
 Seen = Mapping[ObjectKey, Object]
@@ -94,16 +102,27 @@ def add_on_of(obj: Object) -> str:
 
 def look(client: Client, uid: str) -> Seen:
     """Metadata of everything in the cluster that carries our labels with this uid."""
-    selector = f"{CLUSTER_LABEL}={uid}"
     found: dict[ObjectKey, Object] = {}
+
+    def add(kind: Kind, *, name: str | None = None) -> None:
+        # Cluster-wide by name: the hub's rights to bindings end at those.
+        listed = client.list(
+            kind,
+            namespace=NAMESPACE_NAME if kind.namespaced else None,
+            label_selector=f"{CLUSTER_LABEL}={uid}" if name is None else None,
+            field_selector=None if name is None else f"metadata.name={name}",
+            metadata_only=True,
+        )
+        found.update({key_of(obj): obj for obj in listed.items if name is None or _is_ours(obj, uid)})
+
     for kind in LOOKED_AT:
-        listed = client.list(kind, namespace=NAMESPACE_NAME, label_selector=selector, metadata_only=True)
-        found |= {key_of(obj): obj for obj in listed.items}
-    # By name: the hub's rights to bindings end at this one.
-    listed = client.list(
-        CLUSTER_ROLE_BINDING, field_selector=f"metadata.name={AGENT_SECRETS_ROLE}", metadata_only=True
-    )
-    found |= {key_of(obj): obj for obj in listed.items if _is_ours(obj, uid)}
+        add(kind)
+    add(CLUSTER_ROLE_BINDING, name=AGENT_SECRETS_ROLE)
+    if _DRIVERS in found:
+        for kind in LOOKED_AT_FOR_DRIVERS:
+            add(kind)
+        for role in (NODE_ROLE, NODE_AUDIENCE_ROLE):
+            add(CLUSTER_ROLE_BINDING, name=role)
     return found
 
 
@@ -152,6 +171,8 @@ def prune(
     unwanted = (key for key, obj in seen.items() if key not in keep and _is_ours(obj, uid))
     for key in sorted(unwanted, key=position):
         metadata = seen[key]["metadata"]
+        if key == _DRIVERS:
+            _delete_leases(client)
         try:
             client.delete(kind_named(key), key.name, namespace=key.namespace or None, uid=metadata.get("uid"))
         except Conflict:
@@ -160,6 +181,12 @@ def prune(
         remembered.texts.pop(key, None)
         remembered.versions.pop(key, None)
     return tuple(gone)
+
+
+def _delete_leases(client: Client) -> None:
+    listed = client.list(LEASE, namespace=NAMESPACE_NAME, label_selector=NODE_COMPONENT, metadata_only=True)
+    for obj in listed.items:
+        client.delete(LEASE, obj["metadata"]["name"], namespace=NAMESPACE_NAME)
 
 
 def _is_ours(obj: Object, uid: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
@@ -211,6 +211,7 @@ class Reconciler:
             now=self._clock.now(),
             since=memory.since,
             identity=memory.identity,
+            server=memory.server,
         )
 
     def _work(self, cluster: Cluster, memory: Memory) -> Finding:
@@ -269,14 +270,14 @@ class Reconciler:
         owner_stands = owner is not None and applying.version_of(owner) == memory.owner_version
         if memory.checked_at is not None and now - memory.checked_at < believed and owner_stands:
             return
-        connecting.check_version(client)
+        server = connecting.check_version(client)
         memory.owner_version = ownership.claim(
             client,
             hub=self._hub,
             uid=cluster.uid,
             is_known=lambda uid: clusters.load(self._database, uid) is not None,
         )
-        connecting.check_rights(client)
+        memory.server = connecting.check_rights(client, server)
         memory.identity = issuer.discover(
             self._context(cluster, memory), client, self._shelf, public_url=self._settings.public_url
         )
@@ -299,7 +300,9 @@ class Reconciler:
         gone = set(pruned)
         left = [key for key in seen if key not in gone]
         add_ons |= {key: step.status for key, step in plan.departing.items() if not step.finished}
-        return self._found(cluster, memory, context, add_ons, applied=applied, pruned=pruned, left=left)
+        undone = conditions.undone(plan.departing)
+        finding = self._found(cluster, memory, context, add_ons, applied=applied, pruned=pruned, left=left)
+        return replace(finding, events=[*undone, *finding.events]) if undone else finding
 
     def _found(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from controller.addons.addon import Context
+from controller.addons.addon import Context, Departure
 from controller.applying import Applied
 from controller.outcomes import Failure
 from fleet.events import NewEvent
@@ -122,6 +122,16 @@ def changes(applied: Applied, pruned: Collection[ObjectKey]) -> list[NewEvent]:
     if pruned:
         found.append(NewEvent("Normal", "Pruned", f"Deleted {_names(pruned)}"))
     return found
+
+
+def undone(departing: Mapping[str, Departure]) -> list[NewEvent]:
+    """What add-ons leave behind that are gone now: told once, for there is no status any more to tell it in."""
+    return [
+        NewEvent("Warning", issue.code, issue.message, {"remedy": issue.remedy, "addOn": key})
+        for key, departure in departing.items()
+        if departure.finished
+        for issue in departure.status.issues
+    ]
 
 
 def _names(keys: Collection[ObjectKey]) -> str:

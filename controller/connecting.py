@@ -6,18 +6,28 @@ Called by `controller.cluster`, which keeps one client per cluster until the con
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from controller.addons.addon import Server
 from controller.outcomes import Obstacle
-from controller.rights import AGENT_SECRETS_POLICY, AGENT_SECRETS_ROLE
+from controller.rights import (
+    AGENT_SECRETS_POLICY,
+    AGENT_SECRETS_ROLE,
+    NODE_AUDIENCE_ROLE,
+    NODE_ROLE,
+    TOKEN_AUDIENCE_VERB,
+)
 from kube.client import Access, Client
 from kube.errors import NotFound
-from kube.objects import ADMISSION_POLICY, ADMISSION_POLICY_BINDING, CLUSTER_ROLE
+from kube.objects import ADMISSION_POLICY, ADMISSION_POLICY_BINDING, CLUSTER_ROLE, Object
 from schemas.connection import Connection
 
 OLDEST = (1, 30)  # the first with ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1)
 
 _INSTALLED = (
     (CLUSTER_ROLE, AGENT_SECRETS_ROLE),
+    (CLUSTER_ROLE, NODE_ROLE),
+    (CLUSTER_ROLE, NODE_AUDIENCE_ROLE),
     (ADMISSION_POLICY, AGENT_SECRETS_POLICY),
     (ADMISSION_POLICY_BINDING, AGENT_SECRETS_POLICY),
 )
@@ -38,25 +48,33 @@ def access_of(connection: Connection, *, allow_loopback: bool) -> Access:
     )
 
 
-def check_version(client: Client) -> None:
-    """Raises `Obstacle` for a Kubernetes that lacks what keeps the agent within its bounds."""
+def check_version(client: Client) -> Server:
+    """What the server is; raises `Obstacle` for a Kubernetes that lacks what keeps the agent within its bounds."""
     answer = client.read_path("/version")
-    numbers = tuple(
+    major, minor = (
         int(found.group()) if (found := re.match(r"\d+", str(answer.get(part) or ""))) else 0
         for part in ("major", "minor")
     )
-    if numbers < OLDEST:
+    named = str(answer.get("gitVersion") or "")
+    if (major, minor) < OLDEST:
         raise Obstacle(
-            "KubernetesTooOld",
-            f"the API server is older than {OLDEST[0]}.{OLDEST[1]}",
-            VERSION=str(answer.get("gitVersion") or ""),
+            "KubernetesTooOld", f"the API server is older than {OLDEST[0]}.{OLDEST[1]}", VERSION=named
         )
+    return Server((major, minor), named)
 
 
-def check_rights(client: Client) -> None:
-    """Raises `Obstacle` when something that `pullpass connect` installed is gone and binding would not show it."""
+def check_rights(client: Client, server: Server) -> Server:
+    """`server` with the audiences of tokens; raises `Obstacle` when something that `pullpass connect` installed is gone."""
+    found: dict[str, Object] = {}
     for kind, name in _INSTALLED:
         try:
-            client.get(kind, name)
+            found[name] = client.get(kind, name)
         except NotFound:
             raise Obstacle("RightsMissing", f"{kind.kind} {name} is gone") from None
+    audiences = {
+        audience
+        for rule in found[NODE_AUDIENCE_ROLE].get("rules") or ()
+        if TOKEN_AUDIENCE_VERB in (rule.get("verbs") or ())
+        for audience in rule.get("resources") or ()
+    }
+    return replace(server, token_audiences=frozenset(audiences))

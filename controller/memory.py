@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from controller.addons.addon import Identity
+from controller.addons.addon import Identity, Server
 from controller.applying import Desired, Remembered
 from kube.client import Client
 from kube.errors import KubeError
@@ -37,6 +37,7 @@ class Memory:
     client: Client | None = None
     dialled: Connection | None = None
     identity: Identity = field(default_factory=Identity)
+    server: Server = field(default_factory=Server)
     checked_at: datetime | None = None
     owner_version: str = ""
     renewal_failure: KubeError | None = None

@@ -51,16 +51,24 @@ def plan(
     held = frozenset(key for key in wanted if ADD_ONS[key].obstacles(context))
     departing = removal.departures(context, removal.leaving(seen, wanted), evidence)
     going_on = {key: departure for key, departure in departing.items() if not departure.finished}
+    stages = {key: ADD_ONS[key].stage(context, evidence) for key in wanted if key not in held}
 
     def build() -> Desired:
-        objects = [obj for key in wanted if key not in held for obj in ADD_ONS[key].desired(context)]
+        objects = [obj for key, stage in stages.items() for obj in ADD_ONS[key].desired(context, stage)]
         objects += [obj for departure in going_on.values() for obj in departure.objects]
         return Desired.of(objects)
 
-    signature = (context.generation, context.connection, context.identity, wanted, held, tuple(going_on))
+    signature = (
+        context.generation,
+        context.connection,
+        context.identity,
+        wanted,
+        tuple(stages.items()),
+        tuple(going_on),
+    )
     desired = memory.desired(signature, build)
     staying = (*wanted, *going_on)
-    keep = set(desired.objects) | evidence_keys(staying)
+    keep = {*desired.objects, *(key for add_on in staying for key in ADD_ONS[add_on].kept)}
     for key, obj in seen.items():
         add_on = add_on_of(obj)
         unknown = staying and add_on and add_on not in ADD_ONS  # a newer hub's: its own to remove

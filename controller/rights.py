@@ -22,10 +22,16 @@ from kube.objects import (
     Kind,
     Object,
 )
+from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
 from schemas.agent_documents import AGENT_ACCOUNT, HUB_ACCOUNT, NAMESPACE_NAME, SECRET_NAME
+from schemas.node_documents import NODE_NAME
 
 AGENT_SECRETS_ROLE = "pullpass-agent-secrets"
 AGENT_SECRETS_POLICY = "pullpass-agent-secrets"
+NODE_ROLE = NODE_NAME
+NODE_AUDIENCE_ROLE = "pullpass-node-audience"
+BOUND_ROLES = (AGENT_SECRETS_ROLE, NODE_ROLE, NODE_AUDIENCE_ROLE)  # each by a ClusterRoleBinding of its name
+TOKEN_AUDIENCE_VERB = "request-serviceaccounts-token-audience"  # noqa: S105 - a verb
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -38,6 +44,8 @@ def objects() -> list[Object]:
         _namespace(),
         _object(SERVICE_ACCOUNT, HUB_ACCOUNT, namespace=NAMESPACE_NAME),
         _agent_secrets_role(),
+        _node_role(),
+        _node_audience_role(),
         _agent_secrets_policy(),
         _agent_secrets_policy_binding(),
         _hub_cluster_role(),
@@ -74,6 +82,38 @@ def _agent_secrets_role() -> Object:
                 "resourceNames": [SECRET_NAME],
                 "verbs": ["get", "list", "watch", "create", "patch", "delete"],
             },
+        ],
+    }
+
+
+def _node_role() -> Object:
+    """What drivers and the agent read of the cluster's nodes; the hub binds it, and cannot widen it."""
+    return {
+        **_object(CLUSTER_ROLE, NODE_ROLE),
+        "rules": [
+            # The driver: its own Node's labels and versions, and how many others are not ready. The agent: which
+            # nodes there are, by metadata alone.
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+            # Whether a restart of the kubelet concerns anybody: the pods on the driver's own node.
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        ],
+    }
+
+
+def _node_audience_role() -> Object:
+    """Which audience kubelets may ask workloads' tokens for, with identity `serviceAccount`: the default one.
+
+    The audience is the rule's resource (https://kubernetes.io/docs/reference/access-authn-authz/node/); an admin who
+    sets another one adds it here.
+    """
+    return {
+        **_object(CLUSTER_ROLE, NODE_AUDIENCE_ROLE),
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": [AwsWorkloadIdentity.audience],
+                "verbs": [TOKEN_AUDIENCE_VERB],
+            }
         ],
     }
 
@@ -135,7 +175,7 @@ def _agent_secrets_policy_binding() -> Object:
 
 
 def _hub_cluster_role() -> Object:
-    """The hub outside `pullpass-system`: what it reads to find its way, and the one binding it makes."""
+    """The hub outside `pullpass-system`: what it reads to find its way, and the bindings it makes."""
     return {
         **_object(CLUSTER_ROLE, HUB_ACCOUNT),
         "rules": [
@@ -147,7 +187,7 @@ def _hub_cluster_role() -> Object:
             {
                 "apiGroups": [_RBAC],
                 "resources": ["clusterroles"],
-                "resourceNames": [AGENT_SECRETS_ROLE],
+                "resourceNames": list(BOUND_ROLES),
                 "verbs": ["get", "bind"],
             },
             {
@@ -159,7 +199,7 @@ def _hub_cluster_role() -> Object:
             {
                 "apiGroups": [_RBAC],
                 "resources": ["clusterrolebindings"],
-                "resourceNames": [AGENT_SECRETS_ROLE],
+                "resourceNames": list(BOUND_ROLES),
                 "verbs": _APPLY,
             },
         ],
@@ -181,7 +221,15 @@ def _hub_role() -> Object:
                 "verbs": ["get", "list", "watch", "create", "patch", "delete"],
             },
             {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": _APPLY},
-            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": _APPLY},
+            {"apiGroups": ["apps"], "resources": ["daemonsets", "deployments"], "verbs": _APPLY},
+            # So that the drivers are admitted as critical pods where the cluster asks for a quota.
+            {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": _APPLY},
+            # `create`, `update`, `patch` and `watch` are for drivers and agent, as above; `delete` cleans up after them.
+            {
+                "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
+            },
             {"apiGroups": [_RBAC], "resources": ["roles", "rolebindings"], "verbs": _APPLY},
             {
                 "apiGroups": [""],

@@ -46,7 +46,10 @@ POD = Kind("v1", "Pod", "pods", namespaced=True)
 SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas", namespaced=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
+DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", namespaced=True)
 ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", namespaced=True)
 ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", namespaced=True)
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False)
@@ -76,10 +79,13 @@ KINDS: tuple[Kind, ...] = (
     SERVICE_ACCOUNT,
     SECRET,
     CONFIG_MAP,
+    RESOURCE_QUOTA,
+    LEASE,
     ROLE,
     CLUSTER_ROLE_BINDING,
     ROLE_BINDING,
     DEPLOYMENT,
+    DAEMON_SET,
     POD,
 )
 

@@ -14,6 +14,7 @@ from itertools import islice
 
 from schemas.addons.aws_ecr import PullSecret
 from schemas.connection import AwsAccess, aws_access_from_json, aws_access_to_json
+from schemas.node_documents import ReportedNodes, reported_nodes_from_json, reported_nodes_to_json
 from schemas.stored import Members, canonical_text, read_text
 from schemas.times import format_time
 
@@ -41,6 +42,10 @@ class AgentConfiguration:
     `generation` counts the hub's changes and comes back in the report. `removing` asks the agent to give back
     everything. `registries` are hosts; empty: the agent reads them off the images of the pods it sees.
     `region` is where STS is called: the first registry's, when None.
+
+    `pull_secrets` is `always`, `never` or `rest`: as long as some node has no credentials of its own. `nodes` is
+    `none` (no drivers), `serving` or `leaving` (drivers give back what they did); `node_selector` as in
+    `NodeConfiguration`.
     """
 
     generation: int
@@ -55,6 +60,9 @@ class AgentConfiguration:
     verify_image: str | None = None
     pull_secret: PullSecret = field(default_factory=PullSecret)
     aws: AwsAccess = field(default_factory=AwsAccess)
+    pull_secrets: str = "always"
+    nodes: str = "none"
+    node_selector: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,8 @@ class AgentReport:
 
     `generation` is the configuration's that it speaks of; `removed` is true once everything was given back.
     `hops` is the last walk, `verified_at` the last time all of it succeeded. At most 20 `namespace_errors`
-    are listed, `namespaces_selected` and `namespaces_ready` count all.
+    are listed, `namespaces_selected` and `namespaces_ready` count all. `pull_secrets` tells whether the agent makes
+    them now. `nodes` is None where there are no drivers, or nothing is known of them yet.
     """
 
     generation: int
@@ -109,6 +118,8 @@ class AgentReport:
     namespaces_selected: int = 0
     namespaces_ready: int = 0
     namespace_errors: tuple[NamespaceError, ...] = ()
+    pull_secrets: bool = True
+    nodes: ReportedNodes | None = None
 
 
 def labels(cluster_uid: str, add_on: str) -> Mapping[str, str]:
@@ -144,6 +155,9 @@ def dump_configuration(configuration: AgentConfiguration) -> str:
                 "serviceAccounts": accounts if isinstance(accounts, str) else list(accounts),
             },
             "aws": aws_access_to_json(configuration.aws),
+            "pullSecrets": configuration.pull_secrets,
+            "nodes": configuration.nodes,
+            "nodeSelector": dict(configuration.node_selector),
         }
     )
 
@@ -164,6 +178,9 @@ def load_configuration(text: str) -> AgentConfiguration:
         verify_image=members.optional_text("verifyImage"),
         pull_secret=_pull_secret(members.member("pullSecret")),
         aws=aws_access_from_json(members.member("aws")),
+        pull_secrets=members.text("pullSecrets", "always"),
+        nodes=members.text("nodes", "none"),
+        node_selector=members.text_map("nodeSelector"),
     )
 
 
@@ -197,6 +214,8 @@ def dump_report(report: AgentReport) -> str:
                 {"namespace": error.namespace, "code": error.code, "message": error.message}
                 for error in report.namespace_errors
             ],
+            "pullSecrets": report.pull_secrets,
+            "nodes": None if report.nodes is None else reported_nodes_to_json(report.nodes),
         }
     )
 
@@ -243,6 +262,8 @@ def load_report(text: str) -> AgentReport:
             )
             for error in islice(members.list_of_members("namespaceErrors"), NAMESPACE_ERROR_LIMIT)
         ),
+        pull_secrets=members.boolean("pullSecrets", default=True),
+        nodes=reported_nodes_from_json(members.member("nodes")) if members.has("nodes") else None,
     )
 
 

@@ -198,16 +198,16 @@ def from_json(document: Mapping[str, Any]) -> Connection:
 
 def aws_access_to_json(access: AwsAccess) -> dict[str, Any]:
     """`access` by the names of the `-connection` body; members that are None are left out."""
-    members = {wire: getattr(access, name) for wire, name in _AWS_MEMBERS.items()}
+    members = {wire: getattr(access, name) for wire, name in AWS_ACCESS_MEMBERS.items()}
     return {wire: value for wire, value in members.items() if value is not None}
 
 
 def aws_access_from_json(members: Members) -> AwsAccess:
     """The inverse of `aws_access_to_json`."""
-    return AwsAccess(**{name: members.optional_text(wire) for wire, name in _AWS_MEMBERS.items()})
+    return AwsAccess(**{name: members.optional_text(wire) for wire, name in AWS_ACCESS_MEMBERS.items()})
 
 
-_AWS_MEMBERS = {
+AWS_ACCESS_MEMBERS = {
     "stsEndpoint": "sts_endpoint",
     "ecrEndpoint": "ecr_endpoint",
     "registryEndpoint": "registry_endpoint",
@@ -358,7 +358,7 @@ class _Reading:
             self._check_url(json_path(path, "httpsProxy"), settings["httpsProxy"], _PROXY_SCHEMES)
         if settings.get("caBundle") is not None:
             self._check_pem(json_path(path, "caBundle"), settings["caBundle"])
-        return replace(stored, **{_AWS_MEMBERS[wire]: value for wire, value in settings.items()})
+        return replace(stored, **{AWS_ACCESS_MEMBERS[wire]: value for wire, value in settings.items()})
 
     def _check_url(
         self, path: str, url: str, schemes: tuple[str, ...], *, plain_on_loopback: bool = False

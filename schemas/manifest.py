@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from marshmallow import ValidationError, fields
@@ -133,7 +133,11 @@ def parse(document: Mapping[str, Any], settings: Mapping[str, Any]) -> Manifest:
     """
     read = check(ManifestSchema, document)
     read_settings = check(SettingsSchema, settings, "$.settings")
-    mistakes = [*read.mistakes, *_add_on_mistakes(document), *read_settings.mistakes]
+    mistakes = [
+        *read.mistakes,
+        *_add_on_mistakes(document),
+        *(read_settings.mistakes or _contradictions(settings)),
+    ]
     if mistakes:
         raise Invalid.because_of(mistakes)
     spec = cast("Mapping[str, Any]", document["spec"])
@@ -176,6 +180,14 @@ def _add_on_mistakes(document: object) -> list[Mistake]:
             if required not in enabled
         )
     return mistakes
+
+
+def _contradictions(settings: Mapping[str, Any]) -> list[Mistake]:
+    return [
+        replace(mistake, path=json_path("$.settings", key, mistake.path))
+        for key, add_on in ADD_ONS.items()
+        for mistake in add_on.contradictions(settings.get(key) or {})
+    ]
 
 
 def _provider(spec: Mapping[str, Any]) -> str | None:

@@ -35,13 +35,13 @@ class Members:
         return self._read(key, str, "text", default)
 
     def optional_text(self, key: str) -> str | None:
-        return self.text(key) if self._has(key) else None
+        return self.text(key) if self.has(key) else None
 
     def integer(self, key: str, default: int | None = None) -> int:
         return self._read(key, int, "an integer", default)
 
     def number(self, key: str, default: float | None = None) -> float:
-        if self._has(key) and type(self._members[key]) is int:
+        if self.has(key) and type(self._members[key]) is int:
             return float(self.integer(key))
         return self._read(key, float, "a number", default)
 
@@ -57,7 +57,7 @@ class Members:
             raise ValueError(f"{self._at(key)}: expected an RFC 3339 time") from None
 
     def optional_time(self, key: str) -> datetime | None:
-        return self.time(key) if self._has(key) else None
+        return self.time(key) if self.has(key) else None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; () when missing."""
@@ -98,12 +98,13 @@ class Members:
         except ValueError:
             raise ValueError(f"{self._at(key)}: expected one of {', '.join(kind)}") from None
 
+    def has(self, key: str) -> bool:
+        """Whether the member is there; null is absence."""
+        return self._members.get(key) is not None
+
     def rest(self, *known: str) -> dict[str, object]:
         """Every member but the `known` ones."""
         return {key: value for key, value in self._members.items() if key not in known}
-
-    def _has(self, key: str) -> bool:
-        return self._members.get(key) is not None
 
     def _at(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key

@@ -18,6 +18,8 @@ from typing import Any
 import structlog
 
 from agent.health import Metrics
+from agent.nodes.summing import Secrets
+from agent.nodes.watching import Nodes
 from agent.secrets import pull_secret, registries, service_accounts
 from agent.secrets.credentials import CredentialCache
 from agent.secrets.filling import Filling, NotFilled, Offer
@@ -60,6 +62,8 @@ _SYNC_POLL_SECONDS = 0.05
 _GATHERING_SECONDS = 0.1
 # So do pods; which registries they use is worked out once for many.
 _POD_SECONDS = 0.5
+# And what drivers say of their nodes.
+_NODE_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -165,6 +169,12 @@ class SecretsAgent:
             clock=clock,
             random=random,
         )
+        self._nodes = Nodes(
+            client,
+            changed=lambda: self._queue.add_after(Task(Duty.REGISTRIES), _NODE_SECONDS),
+            clock=clock,
+            random=random,
+        )
         self._cache = CredentialCache(random)
         self._regions = Regions(aws, self._cache, token_file=token_file, random=random)
         self._filling = Filling(client, self._secrets, self._accounts, Patience(clock))
@@ -184,8 +194,10 @@ class SecretsAgent:
             self._queue.add(Task(Duty.CONFIGURATION))
             stop.wait()
         self._workers.stop(STOP_SECONDS)
+        self._nodes.stop()
         for informer in self._informers:
             informer.stop()
+        self._nodes.join(STOP_SECONDS)
         for informer in self._informers:
             informer.join(STOP_SECONDS)
 
@@ -248,7 +260,7 @@ class SecretsAgent:
             self._known = recover(self._client, self._secrets, self._cache, configuration, now)
         _log.info("configuration", generation=configuration.generation, removing=configuration.removing)
         self._taken = Taken(configuration, now)
-        self._watch_pods(wanted=not configuration.registries and not configuration.removing)
+        self._nodes.follow(configuration)
         self._queue.add(Task(Duty.REGISTRIES))
         return Done()
 
@@ -270,11 +282,19 @@ class SecretsAgent:
 
     def _settle_registries(self) -> Outcome:
         """Works out what is wanted, and has everything looked at again when that changed."""
-        taken, before, pods = self._taken, self._wanted, self._pods
+        taken, before = self._taken, self._wanted
         if taken is None:
             return Done()
         configuration, now = taken.configuration, self._clock.now()
-        if configuration.registries or configuration.removing:
+        secrets = self._nodes.secrets(configuration)
+        self._watch_pods(wanted=not configuration.registries and secrets is not Secrets.GIVE_BACK)
+        pods = self._pods
+        idle = secrets is Secrets.HOLD and (
+            configuration.pull_secrets == "never" or not self._filling.holds_ours(configuration.cluster_uid)
+        )
+        if idle or (secrets is Secrets.GIVE_BACK and not configuration.removing):
+            hosts: tuple[RegistryHost, ...] = ()
+        elif configuration.registries or configuration.removing:
             hosts = registries.configured(configuration)
         elif pods is None or not pods.synced:
             return RequeueAfter(_SHORTEST_WAIT_SECONDS)
@@ -287,9 +307,12 @@ class SecretsAgent:
                 known=known,
                 served_regions=self._cache.regions(),
             )
-        wanted = Wanted(configuration, taken.at, hosts)
+        self._queue.add(Task(Duty.REPORT))
+        wanted = Wanted(configuration, taken.at, hosts, secrets)
+        again_in = self._nodes.look_again_in(configuration)
+        outcome = Done() if again_in is None else RequeueAfter(max(_SHORTEST_WAIT_SECONDS, again_in))
         if wanted == before:
-            return Done()
+            return outcome
         if before is None and self._previous is not None:
             self._regions.take_over(self._previous, wanted, now)
         if not configuration.removing:
@@ -299,8 +322,7 @@ class SecretsAgent:
             self._queue.add(Task(Duty.REGION, region))
         for _, name, _view in self._namespaces.everywhere():
             self._queue.add(Task(Duty.NAMESPACE, name))
-        self._queue.add(Task(Duty.REPORT))
-        return Done()
+        return outcome
 
     def _visit_region(self, region: str) -> Outcome:
         wanted = self._wanted
@@ -313,7 +335,7 @@ class SecretsAgent:
         if visit.refreshed:
             self._metrics.refreshed(region)
             _log.info("new credential", region=region)
-            for name in self._selected():
+            for name in self._served(wanted):
                 self._queue.add(Task(Duty.NAMESPACE, name))
         if visit.failure is not None:
             self._metrics.failed(visit.failure.code)
@@ -341,8 +363,10 @@ class SecretsAgent:
 
     def _bring(self, name: str, wanted: Wanted) -> NamespaceResult:
         configuration = wanted.configuration
-        if configuration.removing or not self._is_selected(name):
+        if wanted.secrets is Secrets.GIVE_BACK or not self._is_selected(name):
             self._filling.give_back(name, configuration.cluster_uid)
+            return NamespaceResult(wanted)
+        if wanted.secrets is Secrets.HOLD and name not in self._filling.holds_ours(configuration.cluster_uid):
             return NamespaceResult(wanted)
         return NamespaceResult(wanted, ready=self._filling.fill(name, configuration, self._offer(wanted)))
 
@@ -352,7 +376,8 @@ class SecretsAgent:
             return Done()
         now, removing = self._clock.now(), wanted.configuration.removing
         alive, results, offer = self._alive(), self._results.of(wanted), self._offer(wanted)
-        selected = frozenset() if removing else self._selected()
+        nodes = self._nodes.summary(wanted.configuration)
+        selected = self._served(wanted)
         errors = [result.error for result in results.values() if result.error is not None]
         # What was given has expired where there is none that is good.
         ready = [name for name in selected if offer.complete and name in results and results[name].ready]
@@ -370,12 +395,14 @@ class SecretsAgent:
             removed=removing
             and settled
             and not errors
-            and not alive & self._filling.holds_ours(wanted.configuration.cluster_uid),
+            and not alive & self._filling.holds_ours(wanted.configuration.cluster_uid)
+            and (wanted.configuration.nodes == "none" or (nodes is not None and nodes.left)),
             proofs=self._regions.proofs(),
             credentials=offer.credentials,
             selected=selected,
             ready=ready,
             errors=errors,
+            nodes=nodes,
         )
         again_in = self._reporter.write(report, wanted.configuration.cluster_uid)
         return Done() if again_in is None else RequeueAfter(again_in)
@@ -383,6 +410,16 @@ class SecretsAgent:
     def _offer(self, wanted: Wanted) -> Offer:
         credentials = self._cache.good(wanted.regions, self._clock.now())
         return Offer(wanted.registries, credentials, self._cache.role_of(credentials))
+
+    def _served(self, wanted: Wanted) -> frozenset[str]:
+        """The namespaces that are to have a pull secret now."""
+        match wanted.secrets:
+            case Secrets.GIVE_BACK:
+                return frozenset()
+            case Secrets.HOLD:
+                return self._selected() & self._filling.holds_ours(wanted.configuration.cluster_uid)
+            case Secrets.FILL:
+                return self._selected()
 
     def _is_selected(self, name: str) -> bool:
         taken, view = self._taken, self._namespaces.get("", name)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from agent.nodes.summing import Secrets
 from agent.secrets.credentials import CredentialCache, Identity
 from agent.secrets.verification import AwsCalls, RegionWalk, check_registries, endpoints_of, walk
 from aws.hops import AwsFailure, Hop, HopName
@@ -34,12 +35,14 @@ def identity_of(configuration: AgentConfiguration) -> Identity:
 class Wanted:
     """What the agent is to do now: the configuration, since when, and the registries it comes to.
 
-    `changed_at` is when this generation was taken up, or the agent started.
+    `changed_at` is when this generation was taken up, or the agent started. `secrets` is what is to become of pull
+    secrets; without any, there are no registries.
     """
 
     configuration: AgentConfiguration
     changed_at: datetime
     registries: tuple[RegistryHost, ...]
+    secrets: Secrets = Secrets.FILL
 
     @property
     def regions(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from agent.nodes.summing import Secrets
 from agent.secrets.pull_secret import ADD_ON
 from agent.secrets.regions import Proof, Wanted
 from aws.credentials import RegistryCredential
@@ -29,6 +30,7 @@ from schemas.agent_documents import (
     labels,
     load_report,
 )
+from schemas.node_documents import ReportedNodes
 from schemas.version import __version__
 
 SHORTEST_PAUSE_SECONDS = 2.0
@@ -45,6 +47,7 @@ def compose(
     selected: Collection[str],
     ready: Collection[str],
     errors: Collection[NamespaceError],
+    nodes: ReportedNodes | None = None,
 ) -> AgentReport:
     """The report on `wanted`.
 
@@ -57,6 +60,7 @@ def compose(
         selected: Namespaces that are to have the secret.
         ready: Those that have it.
         errors: What keeps the others from it.
+        nodes: What the drivers say, where there are any.
     """
     regions = wanted.regions
     current = [
@@ -96,6 +100,9 @@ def compose(
         namespace_errors=tuple(
             sorted(errors, key=lambda error: (error.namespace, error.code))[:NAMESPACE_ERROR_LIMIT]
         ),
+        pull_secrets=wanted.secrets is Secrets.FILL
+        or (wanted.secrets is Secrets.HOLD and bool(wanted.registries)),
+        nodes=nodes,
     )
 
 

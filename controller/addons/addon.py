@@ -39,6 +39,18 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Server:
+    """What the API server said of itself: its `version` as (major, minor) (zeros: unknown), `named` in its own words.
+
+    `token_audiences` are those that kubelets may ask workloads' tokens for, as far as our ClusterRole says.
+    """
+
+    version: tuple[int, int] = (0, 0)
+    named: str = ""
+    token_audiences: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Context:
     """One cluster at one time.
 
@@ -55,6 +67,7 @@ class Context:
     now: datetime
     since: datetime
     identity: Identity = field(default_factory=Identity)
+    server: Server = field(default_factory=Server)
 
     def issue(
         self, code: str, values: Mapping[str, str] | None = None, *, resources: tuple[str, ...] = ()
@@ -71,6 +84,7 @@ class Context:
             "CLUSTER": self.key.name,
             "ORG": self.key.org,
             "UID": self.uid,
+            "VERSION": self.server.named,
         }
         if self.connection.server:
             values["SERVER"] = self.connection.server
@@ -97,7 +111,8 @@ class Departure:
 
     `finished`: what it applied may be pruned now. Until then `objects` are what has to stand in the cluster for the
     phase to go on, and `status` (state Removing) says what it waits for. `last` is pruned behind everything else:
-    the proof that the phase is over, which a run that is cut short must find again.
+    the proof that the phase is over, which a run that is cut short must find again. Issues of a finished one are what
+    it leaves undone: they go into the event log.
     """
 
     finished: bool
@@ -114,18 +129,22 @@ class AddOn:
         enabled: Whether the manifest asks for it.
         obstacles: Why it cannot be installed now, each a person's to mend: nothing is installed anew, and what is
             installed is left alone.
-        desired: The objects that should stand in the cluster; never asked while there are obstacles.
+        stage: Where it is on its way from one way of working to another, in one word; "" where it is on none.
+        desired: The objects that should stand in the cluster at that stage; never asked while there are obstacles.
         evidence: The objects that `observe` and `remove` want to see whole.
+        kept: Objects that others make for it in the cluster, which stay as long as it does.
         observe: The status, from what the cluster shows.
         remove: One step of the removal phase.
     """
 
     enabled: Callable[[Manifest], bool]
     obstacles: Callable[[Context], tuple[Issue, ...]]
-    desired: Callable[[Context], tuple[Object, ...]]
+    desired: Callable[[Context, str], tuple[Object, ...]]
     observe: Callable[[Context, Evidence], AddOnStatus]
     remove: Callable[[Context, Evidence], Departure]
     evidence: tuple[ObjectKey, ...] = ()
+    kept: tuple[ObjectKey, ...] = ()
+    stage: Callable[[Context, Evidence], str] = lambda _context, _evidence: ""
 
 
 def removed() -> Departure:

@@ -1,44 +1,35 @@
-"""awsECR by pull secrets: installs the agent, reads its report, and asks it to give everything back.
+"""awsECR: installs agent and node drivers, reads their report, and asks them to give everything back.
 
-The agent's report is the proof: the Deployment only explains why there is none.
+Delivery by nodes: drivers put the plugin and a token on every node, and the agent sums up what they say. By pull
+secrets: the agent fills namespaces. `auto` installs both; the agent makes pull secrets as long as some node has no
+credentials of its own (`agent.nodes`). The agent's report is the proof: the Deployment only explains why there is none.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-
 from aws import registry_hosts
+from aws.arns import parse_role
+from controller.addons import ecr_nodes, ecr_reports
 from controller.addons.addon import AddOn, Context, Departure, Evidence
 from controller.addons.agent_objects import DEPLOYMENT_KEY, REPORT_KEY, agent_objects
+from controller.addons.ecr_reports import Finding
+from controller.addons.node_objects import DAEMON_SET_KEY, node_objects
 from kube.objects import Object
-from schemas import issues
 from schemas.addons.aws_ecr import AwsEcr
 from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
-from schemas.agent_documents import REPORT_KEY as REPORT_MEMBER
-from schemas.agent_documents import AgentConfiguration, AgentReport, ReportedHop, load_report
+from schemas.agent_documents import AgentConfiguration, AgentReport
 from schemas.manifest import Manifest
+from schemas.node_documents import NodeConfiguration
 from schemas.status import AddOnStatus, Issue, Json, State
-from schemas.times import format_time, parse_time
+from schemas.times import format_time
 
 KEY = "awsECR"
 
-GRACE = timedelta(minutes=2)  # what an agent may take to start, and to answer a change
-REPORT_LIFE = timedelta(minutes=30)  # an agent that is well writes more often
-
-# A code of an agent newer than this hub: what is known is the hop.
-_CODE_OF_HOP = {"token": "TokenUnreadable", "sts": "StsRefused", "ecr": "EcrRefused"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One condition's worth: `status` True, False or Unknown, why, and what a person must mend."""
-
-    status: str
-    reason: str
-    message: str = ""
-    issues: tuple[Issue, ...] = ()
+_FIRST_WITH_SERVICE_ACCOUNTS = (
+    1,
+    34,
+)  # KEP-4412: the kubelet hands workloads' tokens to credential providers
+_LEAVING = "leaving"
 
 
 def enabled(manifest: Manifest) -> bool:
@@ -47,85 +38,136 @@ def enabled(manifest: Manifest) -> bool:
 
 
 def obstacles(context: Context) -> tuple[Issue, ...]:
-    """No role to assume, or tokens that AWS will not believe."""
+    """No role to assume, tokens that AWS will not believe, or a cluster that is too old for what is asked."""
+    wishes = _wishes(context)
+    if _by_instance_role(context.manifest, wishes):
+        return ()
     found = list(context.identity.issues) if context.identity.blocks else []
-    if context.manifest.aws_ecr is None or not context.manifest.aws_ecr.role_arn:
+    if not wishes.role_arn and wishes.identity == "shared":
         found.insert(0, context.issue("RoleArnMissing"))
+    if wishes.identity == "serviceAccount":
+        found += _against_service_accounts(context)
     return tuple(found)
 
 
-def desired(context: Context) -> tuple[Object, ...]:
-    """The agent and its configuration."""
-    return _agent(context, removing=False)
+def stage(context: Context, evidence: Evidence) -> str:
+    """`leaving` while drivers that are no longer wanted give back what they did."""
+    if _wishes(context).by_nodes or DAEMON_SET_KEY not in evidence:
+        return ""
+    report = ecr_reports.report_of(evidence)
+    current = report is not None and report.generation >= context.generation
+    gone = current and report is not None and report.nodes is not None and report.nodes.left
+    return "" if gone else _LEAVING
+
+
+def desired(context: Context, stage: str = "") -> tuple[Object, ...]:
+    """The agent, and the drivers where nodes are to get credentials themselves or have some to give back."""
+    nodes = "serving" if _wishes(context).by_nodes else "leaving" if stage == _LEAVING else "none"
+    return _objects(context, nodes=nodes, removing=False)
 
 
 def observe(context: Context, evidence: Evidence) -> AddOnStatus:
     """What the Deployment and the report say, as one status."""
+    wishes = _wishes(context)
     in_the_way = obstacles(context)
-    report = _report(evidence)
-    installed = _installed(context, evidence.get(DEPLOYMENT_KEY), report)
-    verified = verify(context, report)
-    namespaces = _namespace_issues(context, report)
-    found = (*in_the_way, *installed.issues, *verified.issues, *namespaces)
-    state, reason = _state(context, in_the_way, installed, verified, report)
+    report = ecr_reports.report_of(evidence)
+    installed = ecr_reports.installed(context, evidence.get(DEPLOYMENT_KEY), report)
+    nodes_ready = ecr_nodes.ready(context, report) if wishes.by_nodes else None
+    verified = _verified(context, report)
+    left = () if wishes.by_nodes else ecr_nodes.not_cleaned(context, report)
+    state, reason = _state(context, in_the_way, installed, verified, nodes_ready=nodes_ready, report=report)
     identity = context.identity
+    conditions = [
+        context.condition("IssuerUsable", identity.status, identity.reason, identity.message),
+        context.condition("Installed", installed.status, installed.reason, installed.message),
+    ]
+    if nodes_ready is not None:
+        conditions.append(
+            context.condition("NodesReady", nodes_ready.status, nodes_ready.reason, nodes_ready.message)
+        )
+    conditions += [
+        context.condition("CredentialsVerified", verified.status, verified.reason, verified.message),
+        context.condition("Ready", "True" if state is State.READY else "False", reason),
+    ]
     return AddOnStatus(
         state=state,
-        conditions=(
-            context.condition("IssuerUsable", identity.status, identity.reason, identity.message),
-            context.condition("Installed", installed.status, installed.reason, installed.message),
-            context.condition("CredentialsVerified", verified.status, verified.reason, verified.message),
-            context.condition("Ready", "True" if state is State.READY else "False", reason),
+        conditions=tuple(conditions),
+        issues=(
+            *in_the_way,
+            *installed.issues,
+            *(nodes_ready.issues if nodes_ready is not None else ()),
+            *verified.issues,
+            *ecr_reports.namespace_issues(context, report),
+            *left,
         ),
-        issues=found,
-        details=_details(report),
+        details=_details(context, report),
     )
 
 
-def verify(context: Context, report: AgentReport | None) -> Finding:
-    """Whether the walk token → STS → ECR → registry succeeded inside the cluster, else the hop that did not."""
-    if report is None:
-        return Finding("Unknown", "NoReport", "the agent has not reported yet")
-    failed = next((hop for hop in report.hops if not hop.succeeded), None)
-    if failed is not None:
-        code = _code(failed)
-        words = failed.message or f"hop {failed.name} failed"
-        return Finding(
-            "False",
-            code,
-            f"{failed.name}: {words}",
-            (context.issue(code, {"MESSAGE": words, **_whereabouts(context, report)}),),
-        )
-    if not report.registries and report.generation >= context.generation:
-        issue = context.issue("RegistriesUnknown")
-        return Finding("Unknown", issue.code, issue.message, (issue,))
-    if report.verified_at is None:
-        return Finding("Unknown", "NotVerifiedYet", "the agent has not walked the chain yet")
-    return Finding("True", "Verified", "token, STS, ECR and registry answered inside the cluster")
-
-
 def remove(context: Context, evidence: Evidence) -> Departure:
-    """Asks the agent to take back its secrets and references, and waits until it says so."""
-    report = _report(evidence)
+    """Asks agent and drivers to take back what they did, and waits until the agent says that they have."""
+    report = ecr_reports.report_of(evidence)
+    left = ecr_nodes.not_cleaned(context, report)
     if report is not None and report.removed and report.generation >= context.generation:
-        status = AddOnStatus(State.REMOVING, details=_details(report))
+        status = AddOnStatus(State.REMOVING, issues=left, details=_details(context, report))
         return Departure(finished=True, status=status, last=(REPORT_KEY,))
-    installed = _installed(context, evidence.get(DEPLOYMENT_KEY), report)
+    installed = ecr_reports.installed(context, evidence.get(DEPLOYMENT_KEY), report)
+    by_nodes = DAEMON_SET_KEY in evidence
     waiting = "the agent takes back pull secrets and their references"
+    if by_nodes:
+        waiting += ", and nodes give back what was put there"
     status = AddOnStatus(
         state=State.REMOVING,
         conditions=(
             context.condition("Installed", installed.status, installed.reason, installed.message),
             context.condition("Ready", "False", "Removing", waiting),
         ),
-        issues=installed.issues,
-        details=_details(report),
+        issues=(*installed.issues, *left),
+        details=_details(context, report),
     )
-    return Departure(finished=False, status=status, objects=_agent(context, removing=True))
+    objects = _objects(context, nodes="leaving" if by_nodes else "none", removing=True)
+    return Departure(finished=False, status=status, objects=objects)
 
 
-def _agent(context: Context, *, removing: bool) -> tuple[Object, ...]:
-    wishes = context.manifest.aws_ecr or AwsEcr()
+def _wishes(context: Context) -> AwsEcr:
+    return context.manifest.aws_ecr or AwsEcr()
+
+
+def _by_instance_role(manifest: Manifest, wishes: AwsEcr) -> bool:
+    """Whether nodes use the role of their own instances: on AWS, without a role of ours. It needs no token."""
+    return (
+        manifest.provider == "aws" and not wishes.role_arn and wishes.identity == "shared" and wishes.by_nodes
+    )
+
+
+def _against_service_accounts(context: Context) -> list[Issue]:
+    server = context.server
+    if server.version == (0, 0):
+        return []
+    if server.version < _FIRST_WITH_SERVICE_ACCOUNTS:
+        return [context.issue("KubernetesTooOldForServiceAccounts")]
+    audience = _audience(context)
+    if server.token_audiences & {audience, "*"}:
+        return []
+    patch = f'[{{"op": "add", "path": "/rules/0/resources/-", "value": "{audience}"}}]'
+    words = (
+        f"kubelets may not ask for tokens with the audience {audience}. As an admin of the cluster:"
+        f" kubectl patch clusterrole pullpass-node-audience --type=json -p '{patch}'"
+    )
+    return [context.issue("RightsMissing", {"MESSAGE": words})]
+
+
+def _audience(context: Context) -> str:
+    return (context.manifest.aws_workload_identity or AwsWorkloadIdentity()).audience
+
+
+def _objects(context: Context, *, nodes: str, removing: bool) -> tuple[Object, ...]:
+    wishes = _wishes(context)
+    registries = ecr_reports.registries(context.manifest, wishes)
+    if not wishes.by_pull_secrets or not wishes.role_arn:
+        pull_secrets = "never"
+    else:
+        pull_secrets = "rest" if wishes.by_nodes else "always"
     configuration = AgentConfiguration(
         generation=context.generation,
         cluster_uid=context.uid,
@@ -133,114 +175,70 @@ def _agent(context: Context, *, removing: bool) -> tuple[Object, ...]:
         cluster=context.key.name,
         removing=removing,
         role_arn=wishes.role_arn or "",
-        audience=(context.manifest.aws_workload_identity or AwsWorkloadIdentity()).audience,
+        audience=_audience(context),
         region=context.manifest.region,
-        registries=_registries(context.manifest, wishes),
+        registries=registries,
         verify_image=wishes.verify_image,
         pull_secret=wishes.pull_secret,
         aws=context.connection.aws,
+        pull_secrets=pull_secrets,
+        nodes=nodes,
+        node_selector=wishes.node.selector,
     )
-    return agent_objects(configuration, add_on=KEY, image=context.agent_image)
+    found = agent_objects(configuration, add_on=KEY, image=context.agent_image)
+    if nodes == "none":
+        return found
+    return (
+        *found,
+        *node_objects(
+            NodeConfiguration(
+                generation=context.generation,
+                cluster_uid=context.uid,
+                organisation=context.key.org,
+                cluster=context.key.name,
+                removing=removing or nodes == "leaving",
+                role_arn=wishes.role_arn,
+                identity=wishes.identity,
+                audience=_audience(context),
+                region=_region(context.manifest, registries),
+                match_images=_match_images(context.manifest, wishes),
+                verify_image=wishes.verify_image,
+                node=wishes.node,
+                aws=context.connection.aws,
+            ),
+            add_on=KEY,
+            image=context.agent_image,
+        ),
+    )
 
 
-def _registries(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
+def _region(manifest: Manifest, registries: tuple[str, ...]) -> str | None:
+    """Where the plugin asks STS: in the provider's region, else in the first registry's."""
+    first = registry_hosts.parse(registries[0]) if registries else None
+    return manifest.region or (first.region if first is not None else None)
+
+
+def _match_images(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
+    """The registries that the user named; else all of the partition, where it is known."""
     if wishes.registries:
         return wishes.registries
-    if manifest.account is not None and manifest.region is not None:
-        return (registry_hosts.host_of(manifest.account, manifest.region),)
-    return ()
+    if wishes.role_arn:
+        return registry_hosts.kubelet_patterns(parse_role(wishes.role_arn).partition)
+    region = manifest.region
+    return registry_hosts.kubelet_patterns(None if region is None else registry_hosts.partition_of(region))
 
 
-def _report(evidence: Evidence) -> AgentReport | None:
-    obj = evidence.get(REPORT_KEY)
-    if obj is None:
-        return None
-    try:
-        return load_report((obj.get("data") or {})[REPORT_MEMBER])
-    except (KeyError, TypeError, ValueError):
-        return None  # not what an agent writes: as good as no report
-
-
-def _is_current(context: Context, report: AgentReport | None) -> bool:
-    return (
-        report is not None
-        and report.generation >= context.generation
-        and context.now - report.written_at <= REPORT_LIFE
-    )
-
-
-def _installed(context: Context, deployment: Object | None, report: AgentReport | None) -> Finding:
-    if deployment is None:
-        return Finding("False", "NotInstalled", "there is no agent in the cluster")
-    current = _is_current(context, report)
-    down_since = _down_since(context, deployment, report if current else None, heard=report is not None)
-    if down_since is not None and context.now - down_since >= GRACE:
-        issue = context.issue(
-            "AgentNotRunning", {"MESSAGE": f"no available pod since {format_time(down_since)}"}
-        )
-        return Finding("False", issue.code, issue.message, (issue,))
-    if current:
-        return Finding("True", "AgentReports", "the agent runs and reports")
-    if report is not None and context.now - report.written_at > REPORT_LIFE:
-        late = context.now - max(report.written_at + REPORT_LIFE, context.since) >= GRACE
-    else:
-        late = context.now - context.since >= GRACE
-    if late:
-        words = f"its last report is of {format_time(report.written_at)}" if report else "it never did"
-        issue = context.issue("AgentNotReporting", {"MESSAGE": words})
-        return Finding("True" if down_since is None else "False", issue.code, issue.message, (issue,))
-    if down_since is None:
-        return Finding("True", "AgentRuns", "the agent runs and has not reported on the last change yet")
-    return Finding("False", "AgentStarting", "the agent is starting")
-
-
-def _down_since(
-    context: Context, deployment: Object, current: AgentReport | None, *, heard: bool
-) -> datetime | None:
-    """Since when the agent does not run: by the Deployment, unless a later report proves the contrary.
-
-    A Deployment that says nothing yet counts as down until the agent was `heard` of.
-    """
-    status = deployment.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "Available":
-            told = condition.get("lastTransitionTime")  # optional in apps/v1
-            since = parse_time(told) if told else context.since
-            proven = current is not None and current.written_at >= since
-            return None if condition.get("status") == "True" or proven else since
-    return None if heard else context.since
-
-
-def _whereabouts(context: Context, report: AgentReport) -> dict[str, str]:
-    """Region, registry and image of the walk: that of the first registry, as the agent walks it."""
-    wishes = context.manifest.aws_ecr or AwsEcr()
-    host = next(iter(report.registries or _registries(context.manifest, wishes)), "")
-    registry = registry_hosts.parse(host)
-    return {
-        "REGISTRY": host,
-        "REGION": registry.region if registry is not None else context.manifest.region or "",
-        "IMAGE": wishes.verify_image or "",
-    }
-
-
-def _code(hop: ReportedHop) -> str:
-    return hop.code if hop.code in issues.KINDS else _CODE_OF_HOP.get(hop.name, "RegistryUnreachable")
-
-
-def _namespace_issues(context: Context, report: AgentReport | None) -> tuple[Issue, ...]:
-    """One issue per code, with the namespaces as its resources."""
-    by_code: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for error in report.namespace_errors if report is not None else ():
-        code = error.code if error.code in issues.KINDS else "NamespaceWriteRefused"
-        by_code[code].append((error.namespace, error.message))
-    return tuple(
-        context.issue(
-            code,
-            {"NAMESPACE": found[0][0], "MESSAGE": found[0][1]},
-            resources=tuple(f"Namespace/{namespace}" for namespace, _ in found),
-        )
-        for code, found in sorted(by_code.items())
-    )
+def _verified(context: Context, report: AgentReport | None) -> Finding:
+    """The condition CredentialsVerified: from the drivers, from the agent, or from both where both deliver."""
+    found = []
+    nodes = report.nodes if report is not None else None
+    if nodes is not None and nodes.desired and _wishes(context).by_nodes:
+        found.append(ecr_nodes.verified(context, nodes))
+    if report is None or report.pull_secrets:
+        found.append(ecr_reports.verify(context, report))
+    found = found or [Finding("Unknown", "NotVerifiedYet", "no node has run the plugin yet")]
+    by_status = {finding.status: finding for finding in reversed(found)}
+    return by_status.get("False") or by_status.get("True") or found[-1]
 
 
 def _state(
@@ -248,6 +246,8 @@ def _state(
     in_the_way: tuple[Issue, ...],
     installed: Finding,
     verified: Finding,
+    *,
+    nodes_ready: Finding | None,
     report: AgentReport | None,
 ) -> tuple[State, str]:
     """The state and, in one word, why: the first of these that holds, from what only a person can mend to Ready."""
@@ -256,43 +256,93 @@ def _state(
     if report is None:
         return (State.FAILED if installed.issues else State.INSTALLING), installed.reason
     usable = any(credential.expires_at > context.now for credential in report.credentials)
-    broken = State.DEGRADED if usable else State.FAILED
-    unfilled = report.namespaces_ready < report.namespaces_selected
-    holds: tuple[tuple[object, State, str], ...] = (
+    delivered = report.nodes is not None and report.nodes.ready > 0
+    broken = State.DEGRADED if usable or delivered else State.FAILED
+    holds: list[tuple[object, State, str]] = [
         (installed.issues, broken, installed.reason),
-        (not _is_current(context, report), State.INSTALLING, "AgentCatchesUp"),
+        (not ecr_reports.is_current(context, report), State.INSTALLING, "AgentCatchesUp"),
         (verified.status == "False", broken, verified.reason),
-        (verified.issues, State.BLOCKED, verified.reason),
-        (report.namespace_errors, State.DEGRADED, "NamespaceErrors"),
-        (verified.status != "True", State.INSTALLING, verified.reason),
-        (unfilled, State.INSTALLING, "NamespacesFilling"),
-    )
+    ]
+    if report.pull_secrets:
+        unfilled = report.namespaces_ready < report.namespaces_selected
+        holds += [
+            (verified.issues, State.BLOCKED, verified.reason),
+            (report.namespace_errors, State.DEGRADED, "NamespaceErrors"),
+            (verified.status != "True", State.INSTALLING, verified.reason),
+            (unfilled, State.INSTALLING, "NamespacesFilling"),
+        ]
+    elif nodes_ready is not None:
+        holds += _nodes_in_the_way(context, nodes_ready, report)
     return next(((state, reason) for is_so, state, reason in holds if is_so), (State.READY, "Ready"))
 
 
-def _details(report: AgentReport | None) -> Json:
-    details: Json = {
-        "delivery": "pullSecret",
-        "deliveryReason": "this version delivers by pull secrets on every cluster",
-    }
+def _nodes_in_the_way(
+    context: Context, nodes_ready: Finding, report: AgentReport
+) -> list[tuple[object, State, str]]:
+    """Where nothing but nodes deliver. A node that has just joined does not make a cluster less ready."""
+    nodes = report.nodes
+    if nodes is None:
+        return [(True, State.INSTALLING, nodes_ready.reason)]
+    missing = nodes.ready < nodes.desired
+    rolling = not nodes.ready or context.now - context.since < ecr_nodes.ROLLING
+    broken = State.DEGRADED if nodes.ready else State.FAILED
+    return [
+        (missing and nodes_ready.issues, broken, nodes_ready.reason),
+        (missing and nodes.late, broken, nodes_ready.reason),
+        (missing and rolling, State.INSTALLING, nodes_ready.reason),
+    ]
+
+
+def _details(context: Context, report: AgentReport | None) -> Json:
+    delivery, reason = _delivery(context, report)
+    details: Json = {"delivery": delivery, "deliveryReason": reason}
     if report is None:
         return details
+    nodes = report.nodes
+    if nodes is not None:
+        details["nodes"] = ecr_nodes.details(nodes)
     expiry = min((credential.expires_at for credential in report.credentials), default=None)
+    by_node = nodes.verified.at if nodes is not None else None
+    verified_at = min((moment for moment in (report.verified_at, by_node) if moment), default=None)
     details["registries"] = list(report.registries)
     details["credentials"] = {
-        "verifiedAt": format_time(report.verified_at) if report.verified_at else None,
-        "verifiedFrom": "agent",
+        "verifiedAt": format_time(verified_at) if verified_at else None,
+        "verifiedFrom": "node" if by_node and not report.verified_at else "agent",
         "expiresAt": format_time(expiry) if expiry else None,
     }
-    details["namespaces"] = {
-        "selected": report.namespaces_selected,
-        "ready": report.namespaces_ready,
-        "errors": [
-            {"namespace": error.namespace, "code": error.code, "message": error.message}
-            for error in report.namespace_errors
-        ],
-    }
+    if report.pull_secrets or report.namespaces_selected:
+        details["namespaces"] = {
+            "selected": report.namespaces_selected,
+            "ready": report.namespaces_ready,
+            "errors": [
+                {"namespace": error.namespace, "code": error.code, "message": error.message}
+                for error in report.namespace_errors
+            ],
+        }
     return details
+
+
+def _delivery(context: Context, report: AgentReport | None) -> tuple[str, str]:
+    """Which way credentials come to pods (`node`, `pullSecret`, or `mixed`), and why."""
+    wishes = _wishes(context)
+    nodes = report.nodes if report is not None and wishes.by_nodes else None
+    why = f"`settings.awsECR.delivery` is `{wishes.delivery}`"
+    if not wishes.by_nodes:
+        return "pullSecret", why
+    if _by_instance_role(context.manifest, wishes):
+        why += "; without a `roleArn`, nodes use the role of their instances"
+    if wishes.identity == "serviceAccount":
+        why += "; with identity `serviceAccount` there are no pull secrets"
+    if nodes is None or report is None:
+        return "node", f"{why}; no driver has reported yet"
+    why += f": {nodes.ready} of {nodes.desired} nodes get credentials themselves"
+    if nodes.existing:
+        why += f" ({nodes.existing} by an ECR provider that was there before, and was left as it is)"
+    if nodes.ready < nodes.desired and nodes.not_done:
+        why += f", without {ecr_nodes.named(nodes)}"
+    if not report.pull_secrets:
+        return "node", why
+    return ("mixed" if nodes.ready else "pullSecret"), f"{why}; pull secrets serve the rest"
 
 
 ADD_ON = AddOn(
@@ -301,5 +351,7 @@ ADD_ON = AddOn(
     desired=desired,
     observe=observe,
     remove=remove,
-    evidence=(DEPLOYMENT_KEY, REPORT_KEY),
+    evidence=(DEPLOYMENT_KEY, DAEMON_SET_KEY, REPORT_KEY),
+    kept=(REPORT_KEY,),
+    stage=stage,
 )

@@ -21,7 +21,7 @@ def obstacles(context: Context) -> tuple[Issue, ...]:
     return context.identity.issues if context.identity.blocks else ()
 
 
-def desired(_context: Context) -> tuple[Object, ...]:
+def desired(_context: Context, _stage: str) -> tuple[Object, ...]:
     """Nothing."""
     return ()
 

@@ -39,6 +39,7 @@ POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("status",))
 SECRET = Kind("", "v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",))
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), ("token",))
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", True, ("quota",), ("status",))
 EVENT = Kind("", "v1", "Event", "events", True, ("ev",))
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status",))
 DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets", True, ("ds",), ("status",))
@@ -87,6 +88,7 @@ KINDS: tuple[Kind, ...] = (
     SECRET,
     CONFIG_MAP,
     SERVICE_ACCOUNT,
+    RESOURCE_QUOTA,
     EVENT,
     DEPLOYMENT,
     DAEMON_SET,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.addons.schema import ROLE_ARN, ROLE_ARN_EXPECTED, AddOnSchema
-from schemas.fields import Choice, ListOf, NotYet, Object, Text, TextMap, TextOrTexts
+from schemas.errors import Mistake
+from schemas.fields import Choice, Flag, Integer, ListOf, NotYet, Object, Text, TextMap, TextOrTexts
 from schemas.structure import strict, wrong_place
 
 # Private registries of every partition, which the region's name tells; dual-stack and FIPS ones included:
@@ -44,6 +45,7 @@ _IMAGE = re.compile(
 )
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NAMESPACE_GLOB = re.compile(r"[a-z0-9*-]{1,63}", re.ASCII)
+_WORKLOAD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
@@ -62,27 +64,65 @@ class PullSecret:
 
 
 @dataclass(frozen=True)
+class NodeDelivery:
+    """`settings.awsECR.node`: which nodes get credentials themselves, and how carefully they are changed.
+
+    `max_unavailable` nodes restart their kubelet at once. `selector` (labels of Nodes; empty: all) names the nodes.
+    `restart_device_nodes` lets kubelets restart under pods that hold devices.
+    """
+
+    max_unavailable: int = 1
+    selector: Mapping[str, str] = field(default_factory=dict)
+    restart_device_nodes: bool = False
+
+
+@dataclass(frozen=True)
 class AwsEcr:
     """`spec.addOns.awsECR` and `settings.awsECR`, defaults filled in.
 
-    `delivery` is `auto` or `pullSecret` in this version. `registries` are ECR host names.
+    `delivery` is `auto`, `node` or `pullSecret`, `identity` `shared` or `serviceAccount`. `registries` are ECR host
+    names. `service_accounts` (`namespace/name`) are those that the trust policy names for identity `serviceAccount`.
     """
 
     role_arn: str | None = None
     delivery: str = "auto"
     identity: str = "shared"
+    service_accounts: tuple[str, ...] = ()
     registries: tuple[str, ...] = ()
     verify_image: str | None = None
+    node: NodeDelivery = field(default_factory=NodeDelivery)
     pull_secret: PullSecret = field(default_factory=PullSecret)
+
+    @property
+    def by_nodes(self) -> bool:
+        """Whether nodes are to get credentials themselves."""
+        return self.delivery != "pullSecret"
+
+    @property
+    def by_pull_secrets(self) -> bool:
+        """Whether pull secrets may be made: never where each workload is to pull as itself."""
+        return self.delivery != "node" and self.identity == "shared"
 
 
 _SPEC = {"roleArn": Text(ROLE_ARN_EXPECTED, pattern=ROLE_ARN)}
 _SETTINGS = {
-    "delivery": Choice("auto", "pullSecret", later=("node",)),
-    "identity": Choice("shared", later=("serviceAccount",)),
+    "delivery": Choice("auto", "node", "pullSecret"),
+    "identity": Choice("shared", "serviceAccount"),
+    "serviceAccounts": ListOf(
+        Text("a service account with its namespace, such as shop/web", pattern=_WORKLOAD)
+    ),
     "registries": ListOf(Text(_REGISTRY_EXPECTED, pattern=_REGISTRY)),
     "verifyImage": Text("an image in a private ECR registry, with its host", pattern=_IMAGE),
-    "node": NotYet(),
+    "node": Object(
+        strict(
+            "NodeDelivery",
+            {
+                "maxUnavailable": Integer(1),
+                "selector": TextMap("labels of nodes, all of which must be there"),
+                "restartDeviceNodes": Flag(),
+            },
+        )
+    ),
     "pullSecret": Object(
         strict(
             "PullSecret",
@@ -111,9 +151,19 @@ def _view(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> AwsEcr:
         role_arn=spec.get("roleArn"),
         delivery=settings.get("delivery") or "auto",
         identity=settings.get("identity") or "shared",
+        service_accounts=tuple(settings.get("serviceAccounts") or ()),
         registries=tuple(settings.get("registries") or ()),
         verify_image=settings.get("verifyImage"),
+        node=_node(settings.get("node") or {}),
         pull_secret=_pull_secret(settings.get("pullSecret") or {}),
+    )
+
+
+def _node(settings: Mapping[str, Any]) -> NodeDelivery:
+    return NodeDelivery(
+        max_unavailable=settings.get("maxUnavailable") or NodeDelivery.max_unavailable,
+        selector=dict(settings.get("selector") or {}),
+        restart_device_nodes=bool(settings.get("restartDeviceNodes")),
     )
 
 
@@ -131,6 +181,25 @@ def _pull_secret(settings: Mapping[str, Any]) -> PullSecret:
     )
 
 
+def _contradictions(settings: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What does not go with identity `serviceAccount`: a secret is everybody's, and the trust policy needs names."""
+    wishes = _view({}, settings)
+    if wishes.identity == "shared":
+        return
+    if wishes.delivery == "pullSecret":
+        yield Mistake(
+            "identity",
+            "`serviceAccount` does not go with delivery `pullSecret`, which every pod of a namespace shares",
+            "use delivery `node` or `auto`",
+        )
+    if not wishes.service_accounts:
+        yield Mistake(
+            "serviceAccounts",
+            "is missing; identity `serviceAccount` needs to know who may assume the role",
+            'name them, such as ["shop/web"]',
+        )
+
+
 SCHEMA = AddOnSchema(
     key="awsECR",
     spec=strict("AwsEcr", _SPEC, elsewhere=wrong_place(_SETTINGS, "settings.awsECR")),
@@ -138,4 +207,5 @@ SCHEMA = AddOnSchema(
     requires=("awsWorkloadIdentity",),
     providers=("aws", "hetzner", "generic"),
     view=_view,
+    contradictions=_contradictions,
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from marshmallow import Schema
+
+from schemas.errors import Mistake
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html and .../reference-arns.html
 ROLE_ARN = re.compile(
@@ -26,7 +28,8 @@ class AddOnSchema(Generic[View]):
 
     `spec` and `settings` are the schemas of `spec.addOns.KEY` and `settings.KEY`. `requires` holds the keys of
     add-ons that must be enabled beside it, `providers` where it is supported. `view` makes the typed view of the two
-    documents, which then hold no mistake.
+    documents, which then hold no mistake. `contradictions` finds what does not go together in settings whose members
+    are right one by one; its paths are members of the settings.
     """
 
     key: str
@@ -35,3 +38,4 @@ class AddOnSchema(Generic[View]):
     requires: tuple[str, ...]
     providers: tuple[str, ...]
     view: Callable[[Mapping[str, Any], Mapping[str, Any]], View]
+    contradictions: Callable[[Mapping[str, Any]], Iterable[Mistake]] = lambda _settings: ()
