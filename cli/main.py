@@ -16,6 +16,7 @@ class LazyGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {
         "connect": "cli.connect:connect",
         "controller": "cli.controller:controller",
+        "node": "cli.node:node",
         "oidc": "cli.oidc:oidc",
         "rotate-keys": "cli.rotate_keys:rotate_keys",
         "serve": "cli.serve:serve",
