@@ -103,9 +103,9 @@ def detect(
     unsupported = _unsupported(host, node, labels or {}, running=running)
     if unsupported:
         return unsupported
-    present = [kind for kind in _KINDS if host.kind(kind.marker)]
     if not running:
-        return _of_files(host, present)
+        return _of_files(host)
+    present = [kind for kind in _KINDS if host.kind(kind.marker)]
     for state in ("active", "enabled"):
         for kind in present:
             for service in kind.services:
@@ -213,15 +213,20 @@ def _layout(host: Host, kind: _Kind, service: str) -> Layout | Unsupported:
     )
 
 
-def _of_files(host: Host, present: Sequence[_Kind]) -> Layout | Unsupported:
-    """In an image: the first kind whose files are there, its first unit that has a file."""
+def _of_files(host: Host) -> Layout | Unsupported:
+    """In an image: the first kind whose files are there, its first unit that has a file.
+
+    k3s, RKE2 and kubeadm make their folders at the first start only: there the unit tells alone.
+    """
     folders = (
         "/etc/systemd/system",
         "/usr/lib/systemd/system",
         "/lib/systemd/system",
         "/usr/local/lib/systemd/system",
     )
-    for kind in present:
+    for kind in _KINDS:
+        if (kind.needs_flags or kind.flags_file) and not host.kind(kind.marker):
+            continue
         for service in kind.services:
             if any(host.kind(f"{folder}/{service}.service") for folder in folders):
                 if kind.distribution != "kubeadm":

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from agent.node import watcher
 from agent.node.configuration import Configuration, parse
+from agent.node.host import FakeHost
 from agent.node.install import install_once, plan_once
 from agent.node.plan import Refused
-from tests.unit.agent.node.conftest import Site
+from tests.unit.agent.node.conftest import CONFIGURATION, Site
 
 
 def wanted(site: Site) -> Configuration:
@@ -70,3 +72,21 @@ def test_a_plan_names_what_an_installation_changes_and_touches_nothing(site: Sit
 def test_after_an_installation_the_plan_is_empty(site: Site) -> None:
     install_once(site.machine.host, wanted(site), plugin_file=site.folder / "plugin")
     assert () == plan_once(site.machine.host, wanted(site)).files
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"), [("k3s-agent", "k3s"), ("rke2-agent", "rke2"), ("kubelet", "kubeadm")]
+)
+def test_an_image_whose_kubelet_never_ran_is_told_by_its_unit(
+    tmp_path: Path, service: str, expected: str
+) -> None:
+    unit = tmp_path / f"etc/systemd/system/{service}.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    (tmp_path / "var/lib").mkdir(parents=True)
+    (tmp_path / "etc/default").mkdir()
+    (tmp_path / "plugin").touch()
+    found = install_once(
+        FakeHost(tmp_path), parse(json.dumps(CONFIGURATION)), plugin_file=tmp_path / "plugin", running=False
+    )
+    assert expected == found.distribution
