@@ -6,7 +6,8 @@ import base64
 import json
 
 from kube.objects import POD, SECRET, Object
-from tests.support.nodes.bed import PRIVATE_IMAGE, REGISTRY, Bed, eventually
+from tests.support.nodes.bed import PRIVATE_IMAGE, REGISTRY, Bed
+from tests.support.nodes.workloads import pod, wait_for_refusal
 
 
 def test_a_private_image_with_a_secret_that_aws_issued_runs_on_both_nodes(bed: Bed, namespace: str) -> None:
@@ -15,7 +16,7 @@ def test_a_private_image_with_a_secret_that_aws_issued_runs_on_both_nodes(bed: B
     bed.apply(SECRET, _pull_secret(namespace, auth))
 
     for node in bed.nodes:
-        bed.apply(POD, _pod(f"with-secret-{node}", namespace, node, secret="static"))
+        bed.apply(POD, pod(f"with-secret-{node}", namespace, node, secret="static"))
 
     for node in bed.nodes:
         bed.wait_for_phase(f"with-secret-{node}", namespace, "Running")
@@ -24,11 +25,9 @@ def test_a_private_image_with_a_secret_that_aws_issued_runs_on_both_nodes(bed: B
 def test_a_private_image_without_a_secret_does_not_run(bed: Bed, namespace: str) -> None:
     bed.nodes["node-1"].forget_image(PRIVATE_IMAGE)
 
-    bed.apply(POD, _pod("without-secret", namespace, "node-1"))
+    bed.apply(POD, pod("without-secret", namespace, "node-1"))
 
-    eventually(
-        lambda: "401" in bed.pull_failures("without-secret", namespace), what="the pull is refused with 401"
-    )
+    wait_for_refusal(bed, namespace, "without-secret")
 
 
 def test_a_made_up_password_is_refused(bed: Bed, namespace: str) -> None:
@@ -36,9 +35,9 @@ def test_a_made_up_password_is_refused(bed: Bed, namespace: str) -> None:
     auth = base64.b64encode(b"AWS:made-up").decode()
     bed.apply(SECRET, _pull_secret(namespace, auth, name="made-up"))
 
-    bed.apply(POD, _pod("made-up", namespace, "node-2", secret="made-up"))
+    bed.apply(POD, pod("made-up", namespace, "node-2", secret="made-up"))
 
-    eventually(lambda: "401" in bed.pull_failures("made-up", namespace), what="the pull is refused with 401")
+    wait_for_refusal(bed, namespace, "made-up")
 
 
 def test_pods_of_one_node_reach_the_api_server_by_its_service(bed: Bed) -> None:
@@ -61,16 +60,4 @@ def _pull_secret(namespace: str, auth: str, name: str = "static") -> Object:
         "metadata": {"name": name, "namespace": namespace},
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": base64.b64encode(config).decode()},
-    }
-
-
-def _pod(name: str, namespace: str, node: str, *, secret: str | None = None) -> Object:
-    return {
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "nodeName": node,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
-            "imagePullSecrets": [{"name": secret}] if secret else [],
-        },
     }

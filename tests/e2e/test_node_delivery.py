@@ -9,15 +9,22 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from kube.objects import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEPLOYMENT, POD, SERVICE_ACCOUNT, Object
+from kube.objects import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, POD, SERVICE_ACCOUNT, Object
 from tests.support.nodes import disk
 from tests.support.nodes.bed import AUDIENCE, PRIVATE_IMAGE, ROLE, Bed, eventually
 from tests.support.nodes.delivery import SUBJECT, Delivery
 from tests.support.nodes.node import Node
+from tests.support.nodes.workloads import (
+    KUBEADM,
+    KUBEADM_NODES,
+    deploy,
+    pod,
+    pod_on,
+    undeploy,
+    wait_for_refusal,
+)
 
-KUBEADM = {"layout": "kubeadm"}
 K3S = {"layout": "k3s"}
-KUBEADM_NODES = ("node-1", "node-2")
 ROLLED_BACK_SECONDS = 300.0  # the watcher gives a kubelet 120 looks
 FLAGS = "/etc/default/kubelet"
 
@@ -26,9 +33,9 @@ def test_a_private_image_runs_with_the_add_on_and_only_with_it(
     bed: Bed, delivery: Delivery, namespace: str
 ) -> None:
     before = {name: disk.contents(bed.nodes[name]) for name in KUBEADM_NODES}
-    _deploy(bed, namespace, "before")
+    deploy(bed, namespace, "before")
     for name in KUBEADM_NODES:
-        _wait_for_refusal(bed, namespace, _pod_on(bed, namespace, "before", name))
+        wait_for_refusal(bed, namespace, pod_on(bed, namespace, "before", name))
 
     with _watching(bed) as together:
         delivery.enable(selector=KUBEADM)
@@ -38,19 +45,19 @@ def test_a_private_image_runs_with_the_add_on_and_only_with_it(
 
     assert 1 == max(len(names) for names in together)
     for name in KUBEADM_NODES:
-        bed.wait_for_phase(_pod_on(bed, namespace, "before", name), namespace, "Running")
+        bed.wait_for_phase(pod_on(bed, namespace, "before", name), namespace, "Running")
         assert delivery.report(name)["verified"]["ok"]
-    _undeploy(bed, namespace, "before")
+    undeploy(bed, namespace, "before")
 
     delivery.disable(selector=KUBEADM)
 
     for name in KUBEADM_NODES:
-        assert {} == _difference(before[name], disk.contents(bed.nodes[name]))
+        assert {} == disk.difference(before[name], disk.contents(bed.nodes[name]))
         bed.nodes[name].forget_image(PRIVATE_IMAGE)
-    _deploy(bed, namespace, "after")
+    deploy(bed, namespace, "after")
     for name in KUBEADM_NODES:
-        _wait_for_refusal(bed, namespace, _pod_on(bed, namespace, "after", name))
-    _undeploy(bed, namespace, "after")
+        wait_for_refusal(bed, namespace, pod_on(bed, namespace, "after", name))
+    undeploy(bed, namespace, "after")
 
 
 def test_a_node_in_k3s_layout_pulls_and_is_given_back(bed: Bed, delivery: Delivery, namespace: str) -> None:
@@ -60,11 +67,11 @@ def test_a_node_in_k3s_layout_pulls_and_is_given_back(bed: Bed, delivery: Delive
     delivery.enable(selector=K3S)
 
     assert "k3s" == delivery.wait("edge-1", "ready")["distribution"]
-    bed.apply(POD, _pod("on-k3s", namespace, "edge-1"))
+    bed.apply(POD, pod("on-k3s", namespace, "edge-1"))
     bed.wait_for_phase("on-k3s", namespace, "Running")
     bed.client.delete(POD, "on-k3s", namespace=namespace)
     delivery.disable(selector=K3S)
-    assert {} == _difference(before, disk.contents(node))
+    assert {} == disk.difference(before, disk.contents(node))
 
 
 def test_a_spoiled_token_fails_the_pull_and_is_put_right_again(
@@ -78,9 +85,9 @@ def test_a_spoiled_token_fails_the_pull_and_is_put_right_again(
     node.run("systemctl", "restart", "kubelet")  # forgets the password it has
     node.forget_image(PRIVATE_IMAGE)
 
-    bed.apply(POD, _pod("spoiled", namespace, "node-1"))
+    bed.apply(POD, pod("spoiled", namespace, "node-1"))
 
-    _wait_for_refusal(bed, namespace, "spoiled")
+    wait_for_refusal(bed, namespace, "spoiled")
     assert "InvalidIdentityToken" in node.journal(lines=400)
     delivery.enable(selector=KUBEADM)
     bed.wait_for_phase("spoiled", namespace, "Running", patience=120)
@@ -100,10 +107,10 @@ def test_with_identity_service_account_only_the_workloads_that_the_role_trusts_p
     delivery.enable(selector=KUBEADM, identity="serviceAccount")
 
     delivery.wait("node-1", "ready")
-    bed.apply(POD, _pod("till", namespace, "node-1", account="till"))
+    bed.apply(POD, pod("till", namespace, "node-1", account="till"))
     bed.wait_for_phase("till", namespace, "Running")
-    bed.apply(POD, _pod("guest", namespace, "node-1", account="guest"))
-    _wait_for_refusal(bed, namespace, "guest")
+    bed.apply(POD, pod("guest", namespace, "node-1", account="guest"))
+    wait_for_refusal(bed, namespace, "guest")
     for name in ("till", "guest"):
         bed.client.delete(POD, name, namespace=namespace)
 
@@ -146,7 +153,7 @@ def test_a_configuration_with_a_mistake_is_refused_and_the_kubelet_left_alone(
         assert "ConfigRefused" == report["reason"]
         assert "matchImage" in report["message"]
         assert process == node.kubelet_process()
-        changed = _difference(before, disk.contents(node))
+        changed = disk.difference(before, disk.contents(node))
         assert not [path for path in changed if not path.startswith("/var/lib/pullpass")]
         delivery.wait("node-2", "ready")
     finally:
@@ -197,47 +204,6 @@ def test_a_kubelet_that_does_not_come_up_gets_its_files_back_even_over_a_reboot(
             bed.nodes[name].run("systemctl", "daemon-reload")
 
 
-def _deploy(bed: Bed, namespace: str, name: str) -> None:
-    labels = {"app": name}
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": labels},
-    }
-    pod = {
-        "nodeSelector": KUBEADM,
-        "topologySpreadConstraints": [spread],
-        "terminationGracePeriodSeconds": 0,
-        "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
-    }
-    spec = {
-        "replicas": len(KUBEADM_NODES),
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    }
-    bed.apply(DEPLOYMENT, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
-
-
-def _undeploy(bed: Bed, namespace: str, name: str) -> None:
-    bed.client.delete(DEPLOYMENT, name, namespace=namespace)
-    eventually(lambda: not bed.pods(namespace, f"app={name}"), what=f"{name} is gone")
-
-
-def _pod_on(bed: Bed, namespace: str, deployment: str, node: str) -> str:
-    def look() -> str | None:
-        for pod in bed.pods(namespace, f"app={deployment}"):
-            if pod["spec"].get("nodeName") == node:
-                return str(pod["metadata"]["name"])
-        return None
-
-    return eventually(look, what=f"a pod of {deployment} on {node}")
-
-
-def _wait_for_refusal(bed: Bed, namespace: str, pod: str) -> None:
-    eventually(lambda: "401" in bed.pull_failures(pod, namespace), what=f"the pull of {pod} is refused")
-
-
 def _let_nodes_ask_for(bed: Bed, audience: str) -> None:
     """From 1.33 on a kubelet may ask for tokens of other audiences than the API server's only where RBAC says so."""
     name = "nodes-ask-for-aws-tokens"
@@ -250,18 +216,6 @@ def _let_nodes_ask_for(bed: Bed, audience: str) -> None:
         "subjects": [{"apiGroup": group, "kind": "Group", "name": "system:nodes"}],
     }
     bed.apply(CLUSTER_ROLE_BINDING, binding)
-
-
-def _pod(name: str, namespace: str, node: str, *, account: str = "default") -> Object:
-    return {
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "nodeName": node,
-            "serviceAccountName": account,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "app", "image": PRIVATE_IMAGE, "imagePullPolicy": "Always"}],
-        },
-    }
 
 
 def _providers(*providers: Object) -> str:
@@ -284,14 +238,6 @@ def _wait_for_the_restart(node: Node) -> None:
         what=f"{node.name} restarts its kubelet",
         explain=node.journal,
     )
-
-
-def _difference(before: dict[str, str], after: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
-    return {
-        path: (before.get(path), after.get(path))
-        for path in before.keys() | after.keys()
-        if before.get(path) != after.get(path)
-    }
 
 
 @contextmanager

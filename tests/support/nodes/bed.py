@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aws.credentials import AwsEndpoints
 from aws.ecr import authorization_token
@@ -33,6 +33,9 @@ from tests.support.nodes import network, parts
 from tests.support.nodes.images import Image, compile_pause, image_of
 from tests.support.nodes.layouts import PAUSE_IMAGE, Layout, NodeFacts
 from tests.support.nodes.node import Node
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -118,6 +121,16 @@ class Bed:
         """Puts an archive's images on every node."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: node.import_image(archive), self.nodes.values()))
+
+    @property
+    def aws_settings(self) -> dict[str, str]:
+        """What a connection's `aws` settings say here."""
+        return {
+            "stsEndpoint": f"{self.aws_url}/sts",
+            "ecrEndpoint": f"{self.aws_url}/ecr",
+            "registryEndpoint": f"https://{network.HUB_ADDRESS}",
+            "caBundle": self.aws_authority,
+        }
 
     def trust(self, *subjects: str) -> None:
         """Replaces the role's trust policy: these subjects of this cluster, nobody else."""
@@ -207,19 +220,23 @@ class Bed:
         self.world = World(run_workloads=False, public_hosts={ISSUER_HOST: address})
         self.world.start()
         self._closers.append(self.world.stop)
-        authority = certificates.Authority("registry authority")
-        self.registry_authority = authority.certificate
-        certificate, key = authority.server(REGISTRY)
+        authority = certificates.Authority("AWS authority")
+        self.aws_authority = authority.certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pair = certificates.write_private(self.directory / "registry.pem", certificate + key)
-        context.load_cert_chain(pair)
-        self.registry_server = LoopbackServer(self.world.registry.wsgi_app, tls=context)
-        self.registry_server.start()
-        self._closers.append(self.registry_server.stop)
-        network.expose(self.registry_server.port, as_port=_HTTPS)
-        port = int(self.world.aws_endpoints["sts"].rpartition(":")[2].partition("/")[0])
-        network.expose(port)
-        self.aws_url = f"http://{network.HUB_ADDRESS}:{port}"
+        certificate, key = authority.server(REGISTRY, network.HUB_ADDRESS)
+        context.load_cert_chain(certificates.write_private(self.directory / "aws.pem", certificate + key))
+        registry = self._serve(self.world.registry.wsgi_app, context)
+        network.expose(registry, as_port=_HTTPS)
+        aws = self._serve(self.world.aws.wsgi_app, context)
+        network.expose(aws)
+        self.aws_url = f"https://{network.HUB_ADDRESS}:{aws}"
+
+    def _serve(self, app: WSGIApplication, context: ssl.SSLContext) -> int:
+        """The loopback port on which `app` is served over TLS."""
+        server = LoopbackServer(app, tls=context)
+        server.start()
+        self._closers.append(server.stop)
+        return server.port
 
     def _start_cluster(self) -> None:
         etcd_directory = self.directory / "etcd"
@@ -265,7 +282,7 @@ class Bed:
             certificate_authority=self.cluster.certificate_authority,
             registry_host=REGISTRY,
             registry_address=network.HUB_ADDRESS,
-            registry_authority=self.registry_authority,
+            registry_authority=self.aws_authority,
         )
         cgroup = f"{self.directory.name}-{name}"  # the run's name: what `run` sweeps
         node = Node(name, self.directory / name, parts.node_root(), place, layout, facts, cgroup)

@@ -116,14 +116,7 @@ class Delivery:
             "maxUnavailable": 1,
             "restartDeviceNodes": False,
             "verifyImage": None,
-            "aws": {
-                "stsEndpoint": f"{self.bed.aws_url}/sts",
-                "ecrEndpoint": f"{self.bed.aws_url}/ecr",
-                "registryEndpoint": None,
-                "httpsProxy": None,
-                "noProxy": None,
-                "caBundle": None,
-            },
+            "aws": {"httpsProxy": None, "noProxy": None} | self.bed.aws_settings,
         } | members
 
 

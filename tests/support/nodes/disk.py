@@ -46,6 +46,15 @@ def contents(node: Node) -> dict[str, str]:
     return found
 
 
+def difference(before: dict[str, str], after: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    """What is not as before, by path: what it was and what it is."""
+    return {
+        path: (before.get(path), after.get(path))
+        for path in before.keys() | after.keys()
+        if before.get(path) != after.get(path)
+    }
+
+
 def _is_its_own(path: Path, root: Path) -> bool:
     return str(path.relative_to(root)) in _ITS_OWN
 
