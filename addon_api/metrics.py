@@ -79,3 +79,10 @@ class _FleetCollector(Collector):
                 "Hours until the first connection of the fleet dies; negative once it has.",
                 value=(expiry - self._now()).total_seconds() / 3600,
             )
+        token_expiry = statuses.earliest_node_token_expiry(self._database)
+        if token_expiry is not None:
+            yield GaugeMetricFamily(
+                "pullpass_first_node_token_expiry_hours",
+                "Hours until the first token on a node of the fleet runs out; negative once it has.",
+                value=(token_expiry - self._now()).total_seconds() / 3600,
+            )

@@ -17,13 +17,12 @@ from aws.trust_policy import MAXIMUM_QUOTA, TrustedWorkload, counted_size, subje
 from fleet import clusters
 from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Role, RoleSharer
+from schemas import trusted_accounts
 from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
-from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
 from schemas.errors import NotFound, Unprocessable
 
 Policy = dict[str, Any]
 
-AGENT_SUBJECT = subject(NAMESPACE_NAME, AGENT_ACCOUNT)
 WORKLOAD_SUBJECT = subject("${NAMESPACE}", "${SERVICE_ACCOUNT}")
 
 
@@ -48,7 +47,7 @@ class Policies:
         """For awsECR's role: all clusters that share it. None as long as this cluster's issuer is not known.
 
         Without a `roleArn` it is the template for the role to be created, with `${AWS_ACCOUNT_ID}` in the place
-        of its account.
+        of its account; None where nodes use the role of their own instances.
         """
         issuer = issuer_of(cluster)
         if enabled_add_on(cluster, "awsECR") is None or issuer is None:
@@ -60,24 +59,37 @@ class Policies:
         if all(sharer.cluster != cluster.key.name for sharer in sharers):
             # Either it is being removed, and this is the policy that the others need; or its status is behind.
             if cluster.removal is None:
-                sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster)))
+                own = trusted_accounts.of_cluster(cluster.manifest, cluster.settings)
+                sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster), own))
             return _policy(role, sharers) if sharers else None
         if role not in self._made:
             self._made[role] = _policy(role, sharers)
         return self._made[role]
 
     def statement(self, cluster: Cluster) -> Policy | None:
-        """The policy of this cluster alone, for a role whose document the user writes by hand."""
+        """The policy of this cluster alone, for a role whose document the user writes by hand; None as above."""
         issuer = issuer_of(cluster)
         if issuer is None or enabled_add_on(cluster, "awsECR") is None:
             return None
-        workload = TrustedWorkload(issuer, audience_of(cluster), (AGENT_SUBJECT,))
-        return trust_policy(role_arn_of(cluster), [workload])
+        accounts = trusted_accounts.of_cluster(cluster.manifest, cluster.settings)
+        if not accounts:
+            return None
+        sharer = RoleSharer(cluster.key.name, issuer, audience_of(cluster), accounts)
+        return _policy(role_arn_of(cluster), [sharer])
 
 
-def _policy(role: str, sharers: Sequence[RoleSharer]) -> Policy:
-    workloads = [TrustedWorkload(sharer.issuer, sharer.audience, (AGENT_SUBJECT,)) for sharer in sharers]
-    return trust_policy(role, workloads)
+def _policy(role: str | None, sharers: Sequence[RoleSharer]) -> Policy:
+    return trust_policy(
+        role,
+        [
+            TrustedWorkload(
+                sharer.issuer,
+                sharer.audience,
+                tuple(subject(*account.split("/", 1)) for account in sharer.accounts),
+            )
+            for sharer in sharers
+        ],
+    )
 
 
 def of_workloads(cluster: Cluster) -> Policy | None:
@@ -123,6 +135,10 @@ def show(org: str, name: str) -> Response:
     alone = request.args.get("cluster") == "only"
     policy = policies.statement(cluster) if alone else policies.of_registry_role(cluster)
     if policy is None:
+        if issuer_of(cluster) is not None:
+            raise NotFound(
+                f"{name} has no roleArn: its nodes use the role of their instances, which trusts EC2"
+            )
         raise NotFound(f"the OIDC provider URL of {name} is not known yet, so there is no trust policy")
     refuse_too_long(policy, quota=here.settings.trust_policy_quota, sharers=len(policy["Statement"]))
     return answers.of_json(policy)

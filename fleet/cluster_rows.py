@@ -18,6 +18,7 @@ from fleet import tables, work
 from fleet.records import Cluster, ClusterKey, Removal
 from fleet.shards import shard_of
 from schemas import status as status_words
+from schemas import trusted_accounts
 from schemas.errors import NotFound
 
 _clusters = tables.clusters.c
@@ -82,6 +83,7 @@ def columns(cluster: Cluster) -> dict[str, Any]:
         "removal_requested_at": cluster.removal.requested_at if cluster.removal else None,
         "removal_requested_by": cluster.removal.requested_by if cluster.removal else None,
         "role_arn": _role_arn(cluster.manifest),
+        "trusted_accounts": json.dumps(trusted_accounts.of_cluster(cluster.manifest, cluster.settings)),
     }
 
 

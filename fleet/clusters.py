@@ -6,6 +6,7 @@ A command commits manifest, version, audit, event and due work together. Called 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,6 +32,7 @@ from fleet.database import Database, insert_or_ignore
 from fleet.events import NewEvent
 from fleet.records import Cluster, ClusterKey, Page, Principal, Removal, RoleSharer, Written
 from fleet.shards import hold, shard_of
+from schemas import trusted_accounts
 from schemas.errors import Conflict, PreconditionFailed
 
 _clusters = tables.clusters.c
@@ -40,7 +42,13 @@ _PAGE = (
     .limit(bindparam("rows"))
 )
 _SHARERS = (
-    select(_clusters.role_arn, _clusters.name, _clusters.issuer_url, _clusters.audience)
+    select(
+        _clusters.role_arn,
+        _clusters.name,
+        _clusters.issuer_url,
+        _clusters.audience,
+        _clusters.trusted_accounts,
+    )
     .where(
         _clusters.org == bindparam("key_org"),
         _clusters.role_arn.in_(bindparam("role_arns", expanding=True)),
@@ -99,15 +107,17 @@ def role_sharers(
 ) -> Mapping[str, tuple[RoleSharer, ...]]:
     """For each `roleArn`: the clusters of `org` that use it for awsECR, whose issuer is known, by name.
 
-    One indexed read whatever the number of roles: `roleArn`, issuer and audience stand in columns of their own,
+    One indexed read whatever the number of roles: `roleArn`, issuer, audience and accounts stand in columns of their own,
     written with the manifest and the status. Clusters being removed are left out.
     """
     sharers: dict[str, list[RoleSharer]] = {role_arn: [] for role_arn in role_arns}
     if sharers:
         with database.read() as session:
             rows = session.execute(_SHARERS, {"key_org": org, "role_arns": list(sharers)}).all()
-        for role_arn, name, issuer, audience in rows:
-            sharers[role_arn].append(RoleSharer(name, issuer, audience))
+        for role_arn, name, issuer, audience, accounts in rows:
+            # A release before 0.2 stored none, and nobody has changed the cluster since.
+            trusted = trusted_accounts.BY_DEFAULT if accounts is None else tuple(json.loads(accounts))
+            sharers[role_arn].append(RoleSharer(name, issuer, audience, trusted))
     return {role_arn: tuple(of_role) for role_arn, of_role in sharers.items()}
 
 

@@ -128,8 +128,12 @@ class PublishedIssuer:
 
 @dataclass(frozen=True)
 class RoleSharer:
-    """A cluster whose awsECR uses a role: what one statement of the role's trust policy needs."""
+    """A cluster whose awsECR uses a role: what one statement of the role's trust policy needs.
+
+    `accounts` are the service accounts that assume it, as `namespace/name`.
+    """
 
     cluster: str
     issuer: str
     audience: str
+    accounts: tuple[str, ...]

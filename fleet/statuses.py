@@ -15,6 +15,7 @@ from fleet.events import NewEvent
 from fleet.shards import hold
 from schemas import status as status_words
 from schemas.status import AddOnStatus, ClusterStatus
+from schemas.times import parse_time
 
 _clusters = tables.clusters.c
 _states = tables.add_on_states.c
@@ -22,12 +23,16 @@ _WRITE = (
     update(tables.clusters)
     .where(_clusters.uid == bindparam("row_uid"))
     .values(
-        status=bindparam("new_status"), issuer_url=bindparam("new_issuer"), audience=bindparam("new_audience")
+        status=bindparam("new_status"),
+        issuer_url=bindparam("new_issuer"),
+        audience=bindparam("new_audience"),
+        node_token_expires_at=bindparam("new_expiry"),
     )
 )
 _STATES = select(_states.add_on, _states.state).where(_states.cluster_uid == bindparam("uid"))
 _CLEAR_STATES = delete(tables.add_on_states).where(_states.cluster_uid == bindparam("uid"))
 _ADD_STATES = insert(tables.add_on_states)
+_EARLIEST_NODE_TOKEN = select(func.min(_clusters.node_token_expires_at))
 _COUNTS = select(_states.add_on, _states.state, func.count()).group_by(_states.add_on, _states.state)
 
 
@@ -53,6 +58,7 @@ def write(
         "new_status": tables.to_text(status_words.to_json(status)),
         "new_issuer": status.oidc_provider_url,
         "new_audience": _audience(status.add_ons.get("awsWorkloadIdentity")),
+        "new_expiry": _node_token_expiry(status.add_ons.get("awsECR")),
     }
     states = {name: str(add_on.state) for name, add_on in status.add_ons.items()}
     with database.write(durable=False) as session:
@@ -76,6 +82,13 @@ def counts(database: Database) -> dict[tuple[str, str], int]:
         return {(add_on, state): number for add_on, state, number in session.execute(_COUNTS)}
 
 
+def earliest_node_token_expiry(database: Database) -> datetime | None:
+    """When the first token on a node of the fleet runs out (kept in a plain column), for `/metrics`."""
+    with database.read() as session:
+        earliest: datetime | None = session.execute(_EARLIEST_NODE_TOKEN).scalar_one()
+    return earliest
+
+
 def _audience(identity: AddOnStatus | None) -> str | None:
     """`oidcProviderConfig.audience` of awsWorkloadIdentity: what a statement of the trust policy pins."""
     provider: Any = identity.details.get("oidcProviderConfig") if identity is not None else None
@@ -83,4 +96,11 @@ def _audience(identity: AddOnStatus | None) -> str | None:
     return audience if isinstance(audience, str) else None
 
 
-__all__ = ["NewEvent", "counts", "write"]
+def _node_token_expiry(registries: AddOnStatus | None) -> datetime | None:
+    """`nodes.tokenExpiresAt` of awsECR."""
+    nodes: Any = registries.details.get("nodes") if registries is not None else None
+    moment = nodes.get("tokenExpiresAt") if isinstance(nodes, Mapping) else None
+    return parse_time(moment) if isinstance(moment, str) else None
+
+
+__all__ = ["NewEvent", "counts", "earliest_node_token_expiry", "write"]

@@ -94,6 +94,9 @@ clusters = Table(
     Column("role_arn", Text),
     Column("issuer_url", Text),
     Column("audience", Text),
+    Column("trusted_accounts", Text),
+    # What is asked of the whole fleet at once.
+    Column("node_token_expires_at", UtcDateTime),
     UniqueConstraint("org", "name"),
     Index(None, "shard"),
     Index(None, "org", "role_arn"),

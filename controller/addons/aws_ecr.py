@@ -40,7 +40,7 @@ def enabled(manifest: Manifest) -> bool:
 def obstacles(context: Context) -> tuple[Issue, ...]:
     """No role to assume, tokens that AWS will not believe, or a cluster that is too old for what is asked."""
     wishes = _wishes(context)
-    if _by_instance_role(context.manifest, wishes):
+    if wishes.by_instance_role(context.manifest.provider):
         return ()
     found = list(context.identity.issues) if context.identity.blocks else []
     if not wishes.role_arn and wishes.identity == "shared":
@@ -131,13 +131,6 @@ def remove(context: Context, evidence: Evidence) -> Departure:
 
 def _wishes(context: Context) -> AwsEcr:
     return context.manifest.aws_ecr or AwsEcr()
-
-
-def _by_instance_role(manifest: Manifest, wishes: AwsEcr) -> bool:
-    """Whether nodes use the role of their own instances: on AWS, without a role of ours. It needs no token."""
-    return (
-        manifest.provider == "aws" and not wishes.role_arn and wishes.identity == "shared" and wishes.by_nodes
-    )
 
 
 def _against_service_accounts(context: Context) -> list[Issue]:
@@ -329,7 +322,7 @@ def _delivery(context: Context, report: AgentReport | None) -> tuple[str, str]:
     why = f"`settings.awsECR.delivery` is `{wishes.delivery}`"
     if not wishes.by_nodes:
         return "pullSecret", why
-    if _by_instance_role(context.manifest, wishes):
+    if wishes.by_instance_role(context.manifest.provider):
         why += "; without a `roleArn`, nodes use the role of their instances"
     if wishes.identity == "serviceAccount":
         why += "; with identity `serviceAccount` there are no pull secrets"

@@ -103,6 +103,10 @@ class AwsEcr:
         """Whether pull secrets may be made: never where each workload is to pull as itself."""
         return self.delivery != "node" and self.identity == "shared"
 
+    def by_instance_role(self, provider: str) -> bool:
+        """Whether nodes use the role of their own instances: on AWS, without a role of ours. It takes no token."""
+        return provider == "aws" and not self.role_arn and self.identity == "shared" and self.by_nodes
+
 
 _SPEC = {"roleArn": Text(ROLE_ARN_EXPECTED, pattern=ROLE_ARN)}
 _SETTINGS = {
