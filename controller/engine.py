@@ -212,8 +212,8 @@ class Engine:
             if handed is None or handed > generation:
                 return
         work.finish(self._database, uid, generation=handed)
-        with self._lock:
-            if self._due.get(uid) == handed:  # only now: while its row stood, it would have been handed out again
+        with self._lock:  # only now: while its row stood, it would have been handed out again
+            if self._due.get(uid) == handed:
                 del self._due[uid]
 
 
