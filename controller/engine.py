@@ -211,8 +211,10 @@ class Engine:
             handed = self._due.get(uid)
             if handed is None or handed > generation:
                 return
-            del self._due[uid]
         work.finish(self._database, uid, generation=handed)
+        with self._lock:  # only now: while its row stood, it would have been handed out again
+            if self._due.get(uid) == handed:
+                del self._due[uid]
 
 
 class _Observer:

@@ -43,6 +43,9 @@ BY_UID = READ.where(_clusters.uid == bindparam("uid"))
 BY_UID_LOCKED = BY_UID.with_for_update()
 _UPDATE = update(tables.clusters).where(_clusters.uid == bindparam("row_uid"))
 
+_decode = json.JSONDecoder().decode
+_UNKNOWN = status_words.ClusterStatus()
+
 
 def find_locked(session: Session, key: ClusterKey) -> Cluster | None:
     """The cluster, held until the end of the transaction."""
@@ -115,15 +118,15 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Cluster:
     return Cluster(
         uid=uid,
         key=ClusterKey(org, name),
-        manifest=json.loads(manifest),
-        settings=json.loads(settings),
+        manifest=_decode(manifest),
+        settings=_decode(settings),
         version=version,
         generation=generation,
         created=created,
         last_modified=last_modified,
         connected=connected,
         removal=None if requested_at is None else Removal(requested_at, requested_by),
-        status=status_words.ClusterStatus() if status is None else status_words.from_json(json.loads(status)),
+        status=_UNKNOWN if status is None else status_words.from_json(_decode(status)),
     )
 
 

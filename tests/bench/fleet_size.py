@@ -52,6 +52,7 @@ CLUSTERS = 1000
 TOGGLES_A_SECOND = 5
 SECONDS = 60
 PATIENCE_SECONDS = 60.0
+QUEUE_SECONDS = 10.0
 ISSUER = "https://oidc.example.com/id/bench"
 ROLE = "arn:aws:iam::123456789012:role/pullpass"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -168,10 +169,11 @@ def _dead_connection(world: _World, number: int, ports: Sequence[int]) -> dict[s
 
 
 def _wait_until_quiet(database: Database) -> None:
-    """Until the controller has acted on every change."""
+    """Until the controller has acted on every change, and its queue has run out."""
     pause = threading.Event()
     for _ in range(600):
         if not work.due(database, range(shards.SHARDS)):
+            pause.wait(QUEUE_SECONDS)
             return
         pause.wait(0.2)
     raise RuntimeError("the controller does not come to an end")
