@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
         before = traces()
         code = _enclosed(folder, arguments)
         cgroups.sweep(folder.name)
-        left = traces() - before
+        others = _running() - {folder.name}
+        left = {trace for trace in traces() - before if not any(other in trace for other in others)}
     if left:
         sys.stderr.write(
             "left behind by the end-to-end tests:\n" + "".join(f"  {trace}\n" for trace in sorted(left))
@@ -98,8 +99,7 @@ def _folder() -> Iterator[Path]:
     for old in root.glob(f"{PREFIX}*"):
         if not _alive(old):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-    (folder / "pid").write_text(str(os.getpid()), encoding="ascii")
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=root))
     try:
         yield folder
     finally:
@@ -114,10 +114,8 @@ def _running() -> set[str]:
 
 
 def _alive(folder: Path) -> bool:
-    try:
-        return Path("/proc", (folder / "pid").read_text(encoding="ascii"), "stat").exists()
-    except FileNotFoundError:
-        return False
+    """Whether the run lives that a folder is named for."""
+    return Path("/proc", folder.name.removeprefix(PREFIX).partition("-")[0], "stat").exists()
 
 
 def traces() -> set[str]:
@@ -154,7 +152,7 @@ def _processes() -> set[str]:
         except OSError:  # it has just ended
             continue
         if name in {program[:15] for program in _PROGRAMS} and PREFIX in command:
-            found.add(f"{comm.parent.name} {name}")
+            found.add(f"{comm.parent.name} {command}")
     return found
 
 
