@@ -44,7 +44,7 @@ ROLE_ARN = "arn:aws:iam::123456789012:role/pull"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 ALICE = Principal("token-1", "alice", "acme", Role.ADMIN)
 BOTH = {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE_ARN}}
-SETTINGS = {"awsECR": {"registries": [REGISTRY]}}
+SETTINGS = {"awsECR": {"registries": [REGISTRY], "delivery": "pullSecret"}}
 
 
 class HasKubeconfig(Protocol):

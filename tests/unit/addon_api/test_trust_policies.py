@@ -10,6 +10,7 @@ from tests.support.hub import CONNECTION, ISSUER, ROLE_ARN, Hub, make_hub, manif
 
 PATH = "/org/acme/mk8s/demo/-addons/awsECR/trustPolicy"
 AGENT = "system:serviceaccount:pullpass-system:pullpass-agent"
+NODE = "system:serviceaccount:pullpass-system:pullpass-node"
 
 
 def known(hub: Hub, name: str, **spec: Any) -> None:
@@ -44,7 +45,7 @@ def test_the_document_is_bare_and_pins_audience_and_subject(hub: Hub) -> None:
                 "Condition": {
                     "StringEquals": {
                         "oidc.example.com/demo:aud": "sts.amazonaws.com",
-                        "oidc.example.com/demo:sub": AGENT,
+                        "oidc.example.com/demo:sub": [AGENT, NODE],
                     }
                 },
             }
@@ -140,7 +141,7 @@ def test_there_is_none_where_the_add_on_is_not_enabled(hub: Hub) -> None:
 
 
 def test_a_policy_over_the_quota_is_refused_with_the_ways_out(database: Database) -> None:
-    hub = make_hub(database, ApiSettings(trust_policy_quota=400))
+    hub = make_hub(database, ApiSettings(trust_policy_quota=450))
     known(hub, "demo")
     assert hub.get(PATH).status_code == 200
     known(hub, "other")
@@ -152,7 +153,7 @@ def test_a_policy_over_the_quota_is_refused_with_the_ways_out(database: Database
 
 
 def test_a_policy_over_the_quota_is_an_issue_of_the_cluster(database: Database) -> None:
-    hub = make_hub(database, ApiSettings(trust_policy_quota=400))
+    hub = make_hub(database, ApiSettings(trust_policy_quota=450))
     for name in ("demo", "other"):
         known(hub, name)
     add_on = hub.show("demo")["status"]["addOns"]["awsECR"]

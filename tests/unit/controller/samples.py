@@ -15,6 +15,7 @@ NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 ISSUER = "https://oidc.example.org/id/1"
 ROLE_ARN = "arn:aws:iam::123456789012:role/teams/pull"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+SETTINGS = {"awsECR": {"registries": [REGISTRY], "delivery": "pullSecret"}}
 GENERIC = {"generic": {"location": "aws-eu-central-1"}}
 AWS = {
     "aws": {
@@ -45,9 +46,7 @@ def context(
         uid="0190-uid",
         key=ClusterKey("acme", "demo"),
         generation=3,
-        manifest=manifests.parse(
-            document, {"awsECR": {"registries": [REGISTRY]}} if settings is None else settings
-        ),
+        manifest=manifests.parse(document, SETTINGS if settings is None else settings),
         connection=Connection(server="https://10.0.0.1:6443", token="secret"),
         agent_image="registry.example.org/pullpass@sha256:1",
         now=NOW,

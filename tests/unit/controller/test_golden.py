@@ -36,6 +36,20 @@ def test_what_aws_ecr_installs_on_aws_is_as_reviewed() -> None:
     check("aws-ecr-on-aws", in_apply_order(list(aws_ecr.desired(context(provider=AWS, settings={})))))
 
 
+def test_what_aws_ecr_installs_for_nodes_is_as_reviewed() -> None:
+    settings = {
+        "delivery": "node",
+        "node": {"maxUnavailable": 3, "selector": {"pool": "apps"}, "restartDeviceNodes": True},
+    }
+    check("aws-ecr-node", in_apply_order(list(aws_ecr.desired(context(settings={"awsECR": settings})))))
+
+
+def test_what_aws_ecr_installs_for_service_accounts_is_as_reviewed() -> None:
+    settings = {"identity": "serviceAccount", "serviceAccounts": ["shop/web"]}
+    objects = aws_ecr.desired(context(settings={"awsECR": settings}))
+    check("aws-ecr-service-accounts", in_apply_order(list(objects)))
+
+
 @pytest.mark.parametrize("obj", rights.objects(), ids=lambda obj: f"{obj['kind']}-{obj['metadata']['name']}")
 def test_every_right_is_of_a_kind_that_can_be_applied(obj: Object) -> None:
     assert kind_of(obj) in KINDS
@@ -50,7 +64,7 @@ def test_nobody_may_escalate_or_use_a_wildcard() -> None:
 
 def test_the_hub_binds_named_roles_alone() -> None:
     binding = [rule for obj in rights.objects() for rule in obj.get("rules", []) if "bind" in rule["verbs"]]
-    assert [rule["resourceNames"] for rule in binding] == [[rights.AGENT_SECRETS_ROLE]]
+    assert [rule["resourceNames"] for rule in binding] == [list(rights.BOUND_ROLES)]
 
 
 def test_the_hub_reads_no_secret() -> None:
@@ -60,9 +74,10 @@ def test_the_hub_reads_no_secret() -> None:
     }
 
 
-def test_a_configuration_change_leaves_the_pod_alone() -> None:
-    def pod(**settings: object) -> object:
+def test_a_configuration_change_leaves_the_pods_alone() -> None:
+    def pods(**settings: object) -> object:
         objects = aws_ecr.desired(context(settings={"awsECR": settings}))
-        return next(obj["spec"] for obj in objects if obj["kind"] == "Deployment")
+        return [obj["spec"] for obj in objects if obj["kind"] in {"Deployment", "DaemonSet"}]
 
-    assert pod(registries=[]) == pod(pullSecret={"namespaces": ["shop"]})
+    changed = pods(pullSecret={"namespaces": ["shop"]}, node={"maxUnavailable": 2})
+    assert pods(registries=[]) == changed

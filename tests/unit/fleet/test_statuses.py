@@ -14,6 +14,7 @@ from fleet.errors import StaleEpoch
 from fleet.records import Cluster, ClusterKey, Principal, RoleSharer
 from fleet.statuses import NewEvent
 from schemas.status import AddOnStatus, ClusterStatus, Condition, State
+from schemas.trusted_accounts import BY_DEFAULT
 from tests.unit.fleet.samples import NOW, ROLE_ARN, ecr_manifest
 
 Hold = Callable[[str], tuple[int, int]]
@@ -174,7 +175,10 @@ def test_sharers_of_a_role_come_by_name(database: Database, admin: Principal, ho
 
     issuer, audience = "https://oidc.example.com/a", "sts.amazonaws.com"
     assert {
-        ROLE_ARN: (RoleSharer("a", issuer, audience), RoleSharer("b", issuer, audience)),
+        ROLE_ARN: (
+            RoleSharer("a", issuer, audience, BY_DEFAULT),
+            RoleSharer("b", issuer, audience, BY_DEFAULT),
+        ),
         "arn:aws:iam::1:role/none": (),
     } == found
 

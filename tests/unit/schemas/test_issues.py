@@ -47,6 +47,14 @@ CODES = [
     "SecretNotOurs",
     "NamespaceWriteRefused",
     "TokenUnreadable",
+    "NodeUnsupported",
+    "NodeRefused",
+    "NodeRolledBack",
+    "NodeWaiting",
+    "NodeFailed",
+    "PluginFailed",
+    "NodesNotCleaned",
+    "KubernetesTooOldForServiceAccounts",
 ]
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "issues.md"

@@ -322,18 +322,30 @@ def test_a_private_registry_of_every_partition_is_taken(host: str) -> None:
     [
         (
             "awsECR",
-            {"delivery": "node"},
-            "delivery",
-            "`node` is not available in this version; expected one of auto, pullSecret",
+            {"node": {"maxUnavailable": 0}},
+            "node.maxUnavailable",
+            "expected a whole number of at least 1",
         ),
-        ("awsECR", {"delivery": "secret"}, "delivery", "expected one of auto, pullSecret"),
+        ("awsECR", {"delivery": "secret"}, "delivery", "expected one of auto, node, pullSecret"),
+        (
+            "awsECR",
+            {"serviceAccounts": ["web"]},
+            "serviceAccounts[0]",
+            "expected a service account with its namespace, such as shop/web",
+        ),
+        ("awsECR", {"node": {"x": 1}}, "node.x", "is not known here"),
         (
             "awsECR",
             {"identity": "serviceAccount"},
-            "identity",
-            "`serviceAccount` is not available in this version; expected one of shared",
+            "serviceAccounts",
+            "is missing; identity `serviceAccount` needs to know who may assume the role",
         ),
-        ("awsECR", {"node": {"x": 1}}, "node", "is not available in this version"),
+        (
+            "awsECR",
+            {"identity": "serviceAccount", "serviceAccounts": ["shop/web"], "delivery": "pullSecret"},
+            "identity",
+            "`serviceAccount` does not go with delivery `pullSecret`, which every pod of a namespace shares",
+        ),
         ("awsECR", {"pullSecret": {"name": "x"}}, "pullSecret.name", "is not available in this version"),
         ("awsECR", {"pullSecret": {"namespaces": "shop"}}, "pullSecret.namespaces", "expected a list"),
         (
@@ -574,7 +586,7 @@ def test_a_member_in_the_wrong_place_is_told_the_right_one(misplaced: Any, hint:
 
 def test_everything_wrong_is_said_at_once() -> None:
     sent = document({"linode": {}}, name="x", addOns={"awsECR": {"roleArn": 3}, "dashboard": {}})
-    assert places(sent, {"awsECR": {"delivery": "node"}}) == [
+    assert places(sent, {"awsECR": {"delivery": "nodes"}}) == [
         "$.name",
         "$.spec.addOns.awsECR.roleArn",
         "$.spec.addOns.dashboard",
