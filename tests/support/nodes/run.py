@@ -51,8 +51,7 @@ def main(arguments: list[str]) -> int:
         before = traces()
         code = _enclosed(folder, arguments)
         cgroups.sweep(folder.name)
-        others = _running() - {folder.name}
-        left = {trace for trace in traces() - before if not any(other in trace for other in others)}
+        left = left_behind(before, others=_running() - {folder.name})
     if left:
         sys.stderr.write(
             "left behind by the end-to-end tests:\n" + "".join(f"  {trace}\n" for trace in sorted(left))
@@ -104,6 +103,11 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_behind(before: set[str], *, others: set[str]) -> set[str]:
+    """What is there now and was not before, but for what belongs to the runs named in `others`."""
+    return {trace for trace in traces() - before if not any(other in trace for other in others)}
 
 
 def _running() -> set[str]:
