@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from agent.health import Metrics
+from agent.node.report import Report
 from agent.secrets.loop import SecretsAgent
 from agent.secrets.verification import RealAws
 from kube.client import Access, Client
@@ -38,6 +39,7 @@ CLUSTER_RULES = [
     {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
 ]
 OWN_RULES = [
     {
@@ -52,6 +54,7 @@ OWN_RULES = [
         "resourceNames": ["pullpass-status"],
         "verbs": ["create", "get", "patch"],
     },
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
 ]
 Found = TypeVar("Found")
 
@@ -130,6 +133,14 @@ class Cell:
             "PULLPASS_WEB_IDENTITY_TOKEN_FILE": str(self.folder / "aws"),
             "PULLPASS_HEALTH_PORT": "0",
         }
+
+    def node(self, name: str, **labels: str) -> None:
+        self.apply("Node", name, metadata={"labels": labels})
+
+    def driver(self, node: str, state: str = "ready", **told: Any) -> None:
+        """Writes the report of a node's driver on this configuration."""
+        report = Report(self.configuration.generation, node, "kubeadm", state, **told)  # type: ignore[arg-type]  # a test's state
+        self.admin.apply(report.lease("c-1", SystemClock().now()))
 
     def start(self) -> None:
         stop, metrics = threading.Event(), Metrics()
