@@ -167,3 +167,41 @@ def test_workloads_get_a_template_for_roles_of_their_own(hub: Hub) -> None:
     assert identity["oidcProviderConfig"] == {"providerUrl": ISSUER, "audience": "sts.amazonaws.com"}
     condition = identity["trustPolicy"]["Statement"][0]["Condition"]["StringEquals"]
     assert condition["oidc.example.com/demo:sub"] == "system:serviceaccount:${NAMESPACE}:${SERVICE_ACCOUNT}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [AGENT, NODE]),
+        ({"delivery": "node"}, NODE),
+        ({"delivery": "pullSecret"}, AGENT),
+        (
+            {"identity": "serviceAccount", "serviceAccounts": ["shop/web", "shop/api"]},
+            ["system:serviceaccount:shop:api", "system:serviceaccount:shop:web"],
+        ),
+    ],
+)
+def test_who_is_trusted_follows_delivery_and_identity(
+    hub: Hub, settings: dict[str, Any], expected: str | list[str]
+) -> None:
+    known(hub, "demo")
+    hub.call("PATCH", "/org/acme/mk8s/demo", json={"settings": {"awsECR": settings}})
+    for policy in (hub.get(PATH).json, hub.get(f"{PATH}?cluster=only").json):
+        assert policy is not None
+        condition = policy["Statement"][0]["Condition"]["StringEquals"]
+        assert condition["oidc.example.com/demo:sub"] == expected
+
+
+def test_the_role_of_instances_needs_no_policy(hub: Hub) -> None:
+    aws = {
+        "region": "eu-west-1",
+        "deployRoleArn": "arn:aws:iam::210987654321:role/deploy",
+        "vpcId": "vpc-1",
+        "image": {"recommended": "amazon/al2023"},
+        "nodePools": [],
+    }
+    known(hub, "demo", provider={"aws": aws}, addOns={"awsWorkloadIdentity": {}, "awsECR": {}})
+    answer = hub.get(PATH)
+    assert answer.json is not None
+    assert (answer.status_code, shown(hub)) == (404, None)
+    assert "the role of their instances" in answer.json["message"]
