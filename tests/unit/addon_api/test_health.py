@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from addon_api.app import ApiSettings, create_app
 from fleet.database import Database
 from fleet.sealing import Sealer
+from schemas.status import AddOnStatus, ClusterStatus, State
+from schemas.times import format_time
 from tests.support.hub import CONNECTION, START, Hub, manifest, status
 
 
@@ -66,3 +69,14 @@ def test_metrics_tell_the_hours_until_the_first_connection_dies(hub: Hub) -> Non
     assert "pullpass_first_connection_expiry_hours 12.0" in hub.get("/metrics").text
     hub.clock.pass_seconds(13 * 3600)
     assert "pullpass_first_connection_expiry_hours -1.0" in hub.get("/metrics").text
+
+
+def test_the_first_node_token_to_run_out_is_a_metric(hub: Hub) -> None:
+    assert "pullpass_first_node_token_expiry_hours" not in hub.get("/metrics").text
+    for name, hours in (("demo", 20), ("other", 3)):
+        hub.put(manifest(name))
+        expires_at = format_time(START + timedelta(hours=hours))
+        details = {"nodes": {"tokenExpiresAt": expires_at}}
+        add_ons = {"awsECR": AddOnStatus(State.READY, details=details)}
+        hub.report(name, ClusterStatus(add_ons=add_ons))
+    assert "pullpass_first_node_token_expiry_hours 3.0" in hub.get("/metrics").text

@@ -27,7 +27,7 @@ UP: Object = {
 NODE = {"awsECR": {"delivery": "node"}}
 AUTO: dict[str, Any] = {}
 WORKLOADS = {"awsECR": {"identity": "serviceAccount", "serviceAccounts": ["shop/web"]}}
-NO_ROLE = {"awsWorkloadIdentity": {}, "awsECR": {}}
+NO_ROLE: dict[str, Any] = {"awsWorkloadIdentity": {}, "awsECR": {}}
 NEW = Server((1, 34), "v1.34.4", frozenset({"sts.amazonaws.com"}))
 LONG_AGO = NOW - timedelta(hours=3)
 
