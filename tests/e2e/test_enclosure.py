@@ -48,18 +48,27 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path, number: sign
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one call, no lock taken
     )
-    eventually(ready.exists, what="the untidy test runs", explain=process.poll)
+    try:
+        eventually(ready.exists, what="the untidy test runs", explain=process.poll)
 
-    if number == signal.SIGKILL:
+        if number == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, number)  # as a terminal does
+        process.wait(30)
+    finally:
         process.kill()
-    else:
-        os.killpg(process.pid, number)  # as a terminal does
-    process.wait(30)
 
     eventually(lambda: not list(_sleepers()), what="its processes are gone")
     cgroups.sweep("pullpass-e2e-untidy")  # what the next run does first
     assert set() == run.left_behind(before, others={Path(os.environ[run.MARK]).name})
+
+
+def _heed_interrupts() -> None:
+    """Whoever starts a job in the background of a shell has it ignore SIGINT, and its children with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _sleepers() -> list[Path]:

@@ -6,10 +6,12 @@ cgroup v1 and the unified hierarchy alike. Namespaces do not end a cgroup; `swee
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
+_POLL_SECONDS = 0.1
 
 
 def make(name: str) -> list[Path]:
@@ -33,16 +35,27 @@ def named(prefix: str) -> Iterator[Path]:
         yield from parent.glob(f"{prefix}*")
 
 
-def sweep(prefix: str, *, keep: Collection[str] = ()) -> None:
-    """Removes them with what is below, but for those of the runs named in `keep`; one in use stays."""
-    for folder in list(named(prefix)):
-        if folder.name.startswith(tuple(keep)):
-            continue
-        for child in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-            with contextlib.suppress(OSError):
-                child.rmdir()
+def sweep(prefix: str, *, keep: Collection[str] = (), patience: float = 0.0) -> None:
+    """Removes them with what is below, but for those of the runs named in `keep`; one in use stays.
+
+    `patience` is how many seconds those in use are given to be left by their processes.
+    """
+    pause = threading.Event()
+    for _ in range(1 + int(patience / _POLL_SECONDS)):
+        left = [folder for folder in named(prefix) if not folder.name.startswith(tuple(keep))]
+        for folder in left:
+            _remove(folder)
+        if not any(folder.exists() for folder in left):
+            return
+        pause.wait(_POLL_SECONDS if patience else 0)
+
+
+def _remove(folder: Path) -> None:
+    for child in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            child.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _own() -> list[Path]:

@@ -25,6 +25,7 @@ from tests.support.nodes.network import HUB_ADDRESS
 MARK = "PULLPASS_E2E_FOLDER"  # set inside, names the folder that everything is written to
 PREFIX = "pullpass-e2e-"
 _LEFT_BEHIND = 3
+_SWEEP_SECONDS = 10.0  # a process that was killed needs a moment to leave its cgroup
 _PROGRAMS = (
     *("kubelet", "kube-proxy", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "etcd"),
     *("containerd", "containerd-shim-runc-v2", "systemd-nspawn", "runc"),
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
         cgroups.sweep(PREFIX, keep=_running())
         before = traces()
         code = _enclosed(folder, arguments)
-        cgroups.sweep(folder.name)
+        cgroups.sweep(folder.name, patience=_SWEEP_SECONDS)
         left = left_behind(before, others=_running() - {folder.name})
     if left:
         sys.stderr.write(
