@@ -19,6 +19,7 @@ from reconcile.clock import Clock, Random
 from schemas.agent_documents import NAMESPACE_NAME, AgentConfiguration
 from schemas.node_documents import ReportedNodes
 
+_SYNC_POLL_SECONDS = 1.0
 _SYSTEM, _LINUX = "kubernetes.io/os", "linux"
 _DEFAULTS = {_SYSTEM: _LINUX}  # a kubelet sets it; a node without one is no Windows node
 
@@ -103,7 +104,8 @@ class Nodes:
         """Seconds until time alone may change the sum; None: it does not."""
         scene = self._scene(configuration)
         if scene is None:
-            return None
+            # Lists without an entry tell nobody that they have been read.
+            return None if self._nodes is None else _SYNC_POLL_SECONDS
         if configuration.nodes == "leaving":
             return summing.PATIENCE.total_seconds()
         return summing.look_again_in(scene)

@@ -73,7 +73,8 @@ def test_connect_installs_the_written_rights_and_nothing_else(stage: Stage) -> N
         key = key_of(obj)
         assert stage.exists(kind_of(obj), key.name, key.namespace or None), key
     roles = stage.client.list(CLUSTER_ROLE, label_selector="app.kubernetes.io/managed-by=pullpass").items
-    assert {"pullpass-agent-secrets", "pullpass-hub"} == {role["metadata"]["name"] for role in roles}
+    expected = {"pullpass-agent-secrets", "pullpass-hub", "pullpass-node", "pullpass-node-audience"}
+    assert expected == {role["metadata"]["name"] for role in roles}
 
 
 def test_the_hub_installs_the_agent_as_field_manager_pullpass(stage: Stage) -> None:

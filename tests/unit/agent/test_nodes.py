@@ -26,6 +26,14 @@ def test_until_nodes_deliver_pull_secrets_do_and_then_they_are_given_back(cell: 
     assert (report.pull_secrets, report.hops, report.namespaces_selected) == (False, (), 0)
 
 
+def test_a_cluster_without_nodes_is_served_by_pull_secrets(cell: Cell) -> None:
+    for node in cell.admin.list(NODE).items:
+        cell.admin.delete(NODE, node["metadata"]["name"])
+    cell.configure(pull_secrets="rest", nodes="serving")
+    cell.start()
+    eventually(lambda: cell.served("default"))
+
+
 def test_a_node_that_cannot_be_changed_keeps_pull_secrets_for_all(cell: Cell) -> None:
     cell.node("worker-2")
     serving(cell)
