@@ -219,7 +219,7 @@ _STS_KINDS = (
     ),
     IssueKind(
         "TokenExpired",
-        "AWS does not take the time of the agent's token. AWS says: {MESSAGE}",
+        "AWS does not take the time of the cluster's token. AWS says: {MESSAGE}",
         "Set the clocks of the cluster's nodes (chronyc tracking); then:"
         " kubectl --context CONTEXT -n pullpass-system rollout restart deployment/pullpass-agent",
     ),
@@ -231,7 +231,7 @@ _STS_KINDS = (
     ),
     IssueKind(
         "ClaimRejected",
-        "AWS rejects a claim of the agent's token. AWS says: {MESSAGE}",
+        "AWS rejects a claim of the cluster's token. AWS says: {MESSAGE}",
         "Compare the token's claims with the IAM OIDC provider: kubectl --context CONTEXT -n pullpass-system"
         " create token pullpass-agent --audience {AUDIENCE}",
     ),
@@ -248,7 +248,7 @@ _STS_KINDS = (
     ),
     IssueKind(
         "StsRefused",
-        "STS refuses to let the agent assume {ROLE_ARN}. AWS says: {MESSAGE}",
+        "STS refuses to let the cluster assume {ROLE_ARN}. AWS says: {MESSAGE}",
         "Read AWS's words; the role and its trust policy: aws iam get-role --role-name {ROLE_NAME}",
     ),
 )

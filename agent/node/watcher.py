@@ -197,7 +197,8 @@ def why(host: Host) -> str:
     """The last that the kubelet said before its files were put back."""
     text = (host.read(WHY) or b"").decode(errors="replace").strip()
     telling = [line for line in text.splitlines() if "credential" in line.lower() or "err=" in line]
-    return " ".join((telling[-1] if telling else text).split())[-_LONGEST_WHY:]
+    words = " ".join((telling[-1] if telling else text).split())
+    return words if len(words) <= _LONGEST_WHY else "… " + words[-_LONGEST_WHY:].partition(" ")[2]
 
 
 def remove(host: Host) -> None:

@@ -146,7 +146,7 @@ def test_a_remedy_is_the_exact_command(code: str, remedy: str) -> None:
 
 def test_the_message_carries_the_words_of_whoever_refused() -> None:
     assert issue("StsRefused", VALUES_OF_DEMO).message == (
-        "STS refuses to let the agent assume arn:aws-cn:iam::123456789012:role/pull."
+        "STS refuses to let the cluster assume arn:aws-cn:iam::123456789012:role/pull."
         " AWS says: AccessDenied: Not authorized"
     )
 

@@ -212,3 +212,10 @@ def test_a_unit_that_systemd_refuses_is_an_error(tmp_path: Path) -> None:
     host.make_directory("/var/lib/pullpass")
     with pytest.raises(Exception, match="Unit is masked"):
         watcher.place(host, "#!/bin/sh\n")
+
+
+def test_a_long_last_word_begins_with_a_whole_one(world: World) -> None:
+    path = world.root / watcher.WHY.lstrip("/")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("err= " + "kubelet " * 200)
+    assert {"…", "kubelet"} == set(watcher.why(world.host).split())
