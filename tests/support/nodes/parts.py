@@ -47,13 +47,13 @@ NEEDED = {
 
 def node_root() -> Path:
     """The Debian root of every node; used read-only."""
-    return _made(f"root-{_hash(SUITE, *_NODE_PACKAGES)}", lambda path: _debootstrap(path, _NODE_PACKAGES))
+    return _made(f"root-{_hash(SUITE, *_NODE_PACKAGES, *_LEFT_OUT)}", lambda path: _debootstrap(path, _NODE_PACKAGES))
 
 
 def python_root() -> Path:
     """A Debian root with Python, of which the base image is made where no registry is."""
     return _made(
-        f"python-{_hash(SUITE, *_PYTHON_PACKAGES)}", lambda path: _debootstrap(path, _PYTHON_PACKAGES)
+        f"python-{_hash(SUITE, *_PYTHON_PACKAGES, *_LEFT_OUT)}", lambda path: _debootstrap(path, _PYTHON_PACKAGES)
     )
 
 
@@ -131,17 +131,18 @@ def _mirror() -> str:
 
 def _build_product(path: Path) -> None:
     storage = _cache() / "containers"
+    base = f"{PYTHON_BASE}:{python_root().name}"
     environment = os.environ | {
         "BUILDAH_ISOLATION": "chroot",
         "BUILDER": "buildah",
         "IMAGE": PRODUCT_IMAGE,
-        "BUILD_BASE": PYTHON_BASE,
-        "RUN_BASE": PYTHON_BASE,
+        "BUILD_BASE": base,
+        "RUN_BASE": base,
         "IMAGE_FLAGS": "--isolation chroot --pull=never",
         "CONTAINERS_STORAGE_CONF": str(_storage_configuration(storage)),
     }
-    if not _answers(["buildah", "inspect", "--type", "image", PYTHON_BASE], environment):
-        _make_python_base(environment)
+    if not _answers(["buildah", "inspect", "--type", "image", base], environment):
+        _make_python_base(base, environment)
     subprocess.run(["make", "image"], env=environment, check=True, cwd=programs.REPOSITORY, stdout=sys.stderr)
     _quiet(["buildah", "push", "--quiet", PRODUCT_IMAGE, f"oci-archive:{path}:{PRODUCT_IMAGE}"], environment)
     archives = sorted(_cache().glob("product-*.tar"), key=lambda archive: archive.stat().st_mtime)
@@ -158,7 +159,7 @@ def _hash_of_sources() -> str:
     return _hash(*(f"{name} {content}" for name, content in zip(present, contents, strict=True)))
 
 
-def _make_python_base(environment: dict[str, str]) -> None:
+def _make_python_base(base: str, environment: dict[str, str]) -> None:
     container = _said(["buildah", "from", "scratch"], environment)
     try:
         _quiet(["buildah", "copy", "--quiet", container, f"{python_root()}/", "/"], environment)
@@ -177,7 +178,7 @@ def _make_python_base(environment: dict[str, str]) -> None:
             ],
             environment,
         )
-        _quiet(["buildah", "commit", "--quiet", container, PYTHON_BASE], environment)
+        _quiet(["buildah", "commit", "--quiet", container, base], environment)
     finally:
         _quiet(["buildah", "rm", container], environment)
 
