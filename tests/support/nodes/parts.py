@@ -47,13 +47,16 @@ NEEDED = {
 
 def node_root() -> Path:
     """The Debian root of every node; used read-only."""
-    return _made(f"root-{_hash(SUITE, *_NODE_PACKAGES, *_LEFT_OUT)}", lambda path: _debootstrap(path, _NODE_PACKAGES))
+    return _made(
+        f"root-{_hash(SUITE, *_NODE_PACKAGES, *_LEFT_OUT)}", lambda path: _debootstrap(path, _NODE_PACKAGES)
+    )
 
 
 def python_root() -> Path:
     """A Debian root with Python, of which the base image is made where no registry is."""
     return _made(
-        f"python-{_hash(SUITE, *_PYTHON_PACKAGES, *_LEFT_OUT)}", lambda path: _debootstrap(path, _PYTHON_PACKAGES)
+        f"python-{_hash(SUITE, *_PYTHON_PACKAGES, *_LEFT_OUT)}",
+        lambda path: _debootstrap(path, _PYTHON_PACKAGES),
     )
 
 
