@@ -24,8 +24,7 @@ from fleet.database import Database
 from fleet.records import ClusterKey, Principal, Role
 from kube.client import Client
 from sandbox.world import SandboxCluster, World
-from schemas import connection
-from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
+from schemas import connection, trusted_accounts
 from schemas.errors import NotFound
 
 ACCOUNT = "123456789012"
@@ -130,7 +129,8 @@ def commands_to_try(configured: Settings) -> str:
 def _prepare_aws(sandbox: World) -> None:
     """What a person would have done in IAM for `demo`."""
     sandbox.create_oidc_provider(ACCOUNT, PUBLIC_ISSUER, [AUDIENCE])
-    workload = TrustedWorkload(PUBLIC_ISSUER, AUDIENCE, (subject(NAMESPACE_NAME, AGENT_ACCOUNT),))
+    subjects = tuple(subject(*account.split("/")) for account in trusted_accounts.BY_DEFAULT)
+    workload = TrustedWorkload(PUBLIC_ISSUER, AUDIENCE, subjects)
     sandbox.create_role(ROLE, trust_policy(ROLE, [workload]))
 
 

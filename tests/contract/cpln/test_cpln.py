@@ -90,7 +90,10 @@ def test_the_documented_queries_give_the_provider_url_and_the_trust_policy(hub: 
     assert statement["Principal"] == {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{host}"}
     assert statement["Condition"]["StringEquals"] == {
         f"{host}:aud": "sts.amazonaws.com",
-        f"{host}:sub": "system:serviceaccount:pullpass-system:pullpass-agent",
+        f"{host}:sub": [
+            "system:serviceaccount:pullpass-system:pullpass-agent",
+            "system:serviceaccount:pullpass-system:pullpass-node",
+        ],
     }
 
 

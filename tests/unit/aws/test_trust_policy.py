@@ -126,5 +126,6 @@ def test_a_subject_is_that_of_a_service_account() -> None:
 def test_the_documented_policy_is_the_one_that_is_written() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/trust-policy.md").read_text(encoding="utf-8")
     documented = json.loads(page.partition("```json\n")[2].partition("```")[0])
-    workload = TrustedWorkload("https://pullpass.example.com/oidc/2f1c", AGENT.audience, AGENT.subjects)
+    subjects = (*AGENT.subjects, subject("pullpass-system", "pullpass-node"))
+    workload = TrustedWorkload("https://pullpass.example.com/oidc/2f1c", AGENT.audience, subjects)
     assert documented == trust_policy(ROLE, [workload])
