@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .venv/installed: requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -18,7 +18,7 @@ install: .venv/installed  ## Install Pullpass and its tools into .venv
 run: install  ## Start hub, controller and a sandbox with three clusters; Ctrl-C ends all of it
 	@$(BIN)/pullpass up --sandbox
 
-programs: install  ## Install what the tests drive (etcd, PostgreSQL, cpln); with CI=true, or as root on Debian
+programs: install  ## Say which programs the tests miss, and how to get them; with CI=true on Debian, install them
 	@tools/programs.sh
 
 kubernetes: programs  ## Build a real API server once, into a cache outside the repository (10 minutes)

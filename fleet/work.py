@@ -19,7 +19,6 @@ from fleet import tables
 from fleet.database import CHANNEL, Database
 from fleet.errors import DatabaseUnavailable
 from fleet.records import ClusterKey, Work
-from schemas.errors import NotFound
 
 _clusters = tables.clusters.c
 _work = tables.work.c
@@ -42,12 +41,6 @@ _RAISE = (
     .values(generation=bindparam("new_generation"))
 )
 _ENQUEUE = insert(tables.work)
-_COUNT_UP = (
-    update(tables.clusters)
-    .where(_clusters.org == bindparam("key_org"), _clusters.name == bindparam("key_name"))
-    .values(generation=_clusters.generation + 1)
-    .returning(_clusters.uid, _clusters.shard, _clusters.generation)
-)
 _NOTIFY = select(func.pg_notify(CHANNEL, ""))
 
 _SQLITE_POLL_SECONDS = 0.05
@@ -80,22 +73,6 @@ def population(database: Database, shards: Collection[int]) -> tuple[Work, ...]:
     return tuple(
         Work(uid, ClusterKey(org, name), shard, generation) for uid, org, name, shard, generation in rows
     )
-
-
-def make_due(database: Database, key: ClusterKey) -> None:
-    """Asks for a reconcile without a change.
-
-    Counts the generation up all the same, so that a run under way, which may have read the cluster too early,
-    does not finish this request together with its own.
-
-    Raises:
-        schemas.errors.NotFound: there is no such cluster.
-    """
-    with database.write() as session:
-        row = session.execute(_COUNT_UP, {"key_org": key.org, "key_name": key.name}).one_or_none()
-        if row is None:
-            raise NotFound(f"cluster {key} does not exist")
-        enqueue(session, row.uid, shard=row.shard, generation=row.generation)
 
 
 def enqueue(session: Session, uid: str, *, shard: int, generation: int) -> None:

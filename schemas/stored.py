@@ -77,10 +77,6 @@ class Members:
             raise ValueError(f"{self._at(key)}: expected an object of texts")
         return cast("dict[str, str]", dict(members))
 
-    def json_object(self, key: str) -> dict[str, object]:
-        """An object taken as it is; {} when missing."""
-        return dict(self._read(key, dict, "an object", {}))
-
     def member(self, key: str) -> Members:
         """An object's members; an empty object's when missing."""
         return Members(self._read(key, dict, "an object", {}), self._at(key))

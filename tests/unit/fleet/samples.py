@@ -7,7 +7,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from fleet import cluster_rows
 from fleet.database import Database
+from fleet.records import ClusterKey
 from fleet.sealing import Sealer
 from schemas.connection import Connection
 from tests.support.programs import REPOSITORY
@@ -51,3 +53,9 @@ def start_python(program: str, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def change(database: Database, key: ClusterKey) -> None:
+    """The smallest change that a reconcile must act on."""
+    with database.write() as session:
+        cluster_rows.count_up(session, cluster_rows.lock(session, key))

@@ -14,7 +14,7 @@ from fleet.database import Database
 from fleet.records import Cluster
 from fleet.work import Bell
 from tests.support.postgresql import PostgreSql
-from tests.unit.fleet.samples import open_database
+from tests.unit.fleet.samples import change, open_database
 
 NEVER = threading.Event()
 LONG = 20.0
@@ -39,7 +39,7 @@ def test_no_time_only_looks(bell: Bell) -> None:
 
 
 def test_a_change_before_the_wait_rings(bell: Bell, second: Database, stored: Cluster) -> None:
-    work.make_due(second, stored.key)
+    change(second, stored.key)
 
     assert bell.wait(LONG, NEVER)
 
@@ -48,8 +48,8 @@ def test_changes_between_two_waits_ring_and_then_it_is_silent(
     bell: Bell, second: Database, stored: Cluster
 ) -> None:
     assert not bell.wait(0, NEVER)
-    work.make_due(second, stored.key)
-    work.make_due(second, stored.key)
+    change(second, stored.key)
+    change(second, stored.key)
 
     assert bell.wait(LONG, NEVER)
     bell.wait(0.1, NEVER)
@@ -63,7 +63,7 @@ def test_a_change_during_the_wait_rings_at_once(
     with ThreadPoolExecutor(1) as pool:
         begun = monotonic()
         rang = pool.submit(bell.wait, LONG, NEVER)
-        work.make_due(database if same_process else second, stored.key)
+        change(database if same_process else second, stored.key)
 
         assert rang.result()
         assert monotonic() - begun < LONG / 2
@@ -72,7 +72,7 @@ def test_a_change_during_the_wait_rings_at_once(
 def test_every_bell_rings(bell: Bell, second: Database, stored: Cluster) -> None:
     other = Bell(second)
     try:
-        work.make_due(second, stored.key)
+        change(second, stored.key)
 
         assert bell.wait(LONG, NEVER)
         assert other.wait(LONG, NEVER)

@@ -12,7 +12,7 @@ from fleet.records import Cluster, ClusterKey, Principal, Written
 from fleet.statuses import NewEvent
 from schemas.errors import Conflict
 from schemas.status import ClusterStatus
-from tests.unit.fleet.samples import CONNECTION, NOW, manifest, start_python
+from tests.unit.fleet.samples import CONNECTION, NOW, change, manifest, start_python
 
 COUNT_UP = """
 import sys
@@ -111,7 +111,7 @@ def test_users_and_controllers_write_beside_each_other_without_deadlock(
         clusters.put(database, admin, demo, Wish(manifest(version=str(number))), now=NOW)
         connections.put(database, admin, demo, CONNECTION, now=NOW)
         clusters.remove(database, admin, demo, now=NOW)
-        work.make_due(database, demo)
+        change(database, demo)
 
     def controller(number: int) -> None:
         epoch = shards.heartbeat(database, "a", now=NOW + timedelta(seconds=number))[shard]

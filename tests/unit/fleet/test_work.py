@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fleet import clusters, work
 from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Principal, Work
 from fleet.shards import shard_of
-from schemas.errors import NotFound
 from tests.unit.fleet.samples import NOW, manifest
 
 EVERY_SHARD = range(64)
@@ -77,26 +74,3 @@ def test_the_population_is_every_cluster_of_the_shards(database: Database, admin
     expected = {Work(cluster.uid, cluster.key, shard_of(cluster.uid), 1) for cluster in stored}
     assert expected == set(found)
     assert () == work.population(database, [])
-
-
-def test_asking_makes_a_quiet_cluster_due(database: Database, stored: Cluster) -> None:
-    work.finish(database, stored.uid, generation=1)
-
-    work.make_due(database, stored.key)
-
-    assert [stored.uid] == [item.uid for item in work.due(database, EVERY_SHARD)]
-    assert stored.version == clusters.read(database, stored.key).version
-
-
-def test_a_run_that_began_before_the_asking_does_not_finish_it(database: Database, stored: Cluster) -> None:
-    under_way = clusters.read(database, stored.key).generation
-    work.make_due(database, stored.key)
-
-    work.finish(database, stored.uid, generation=under_way)
-
-    assert [stored.uid] == [item.uid for item in work.due(database, EVERY_SHARD)]
-
-
-def test_asking_for_an_unknown_cluster_is_refused(database: Database) -> None:
-    with pytest.raises(NotFound):
-        work.make_due(database, ClusterKey("acme", "nobody"))
