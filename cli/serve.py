@@ -1,4 +1,4 @@
-"""`pullpass serve`: the API under gunicorn, one process with threads; more processes are more hubs on PostgreSQL."""
+"""`pullpass serve`: API and console under gunicorn, one process with threads; more processes are more hubs on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunico
 
 @click.command()
 def serve() -> None:
-    """Serve the API (PULLPASS_HOST, PULLPASS_PORT)."""
+    """Serve the API and the console (PULLPASS_HOST, PULLPASS_PORT)."""
     configured = settings.read()
     logs.set_up(configured.log_level)
     database = wiring.open_database(configured)
@@ -39,9 +39,7 @@ def serve() -> None:
     database.close()
 
     def make_app() -> Application:
-        from addon_api.app import create_app  # noqa: PLC0415 - loaded in the worker only
-
-        return create_app(wiring.open_database(configured), wiring.api_settings(configured), now=wiring.now)
+        return wiring.hub_app(wiring.open_database(configured), configured)
 
     options = {
         "bind": f"{configured.host}:{configured.port}",

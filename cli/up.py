@@ -17,6 +17,7 @@ import click
 
 from cli import settings, wiring
 from cli.settings import Settings
+from fleet import sessions, tokens
 from fleet.database import Database
 
 STOP_SECONDS = 15
@@ -42,7 +43,12 @@ def up(sandbox: bool) -> None:
         if sandbox:
             _run_with_sandbox(configured, database, stop)
         else:
-            _run(configured, stop, hint=f"export PULLPASS_ENDPOINT={_url(configured)} PULLPASS_TOKEN={token}")
+            _run(
+                configured,
+                database,
+                stop,
+                hint=f"export PULLPASS_ENDPOINT={_url(configured)} PULLPASS_TOKEN={token}",
+            )
     finally:
         database.close()
 
@@ -55,10 +61,10 @@ def _run_with_sandbox(configured: Settings, database: Database, stop: threading.
             "the sandbox comes with the source, not with the image: run `make run`"
         ) from error
     with playground.world(configured, database):
-        _run(configured, stop, hint=playground.commands_to_try(configured))
+        _run(configured, database, stop, hint=playground.commands_to_try(configured))
 
 
-def _run(configured: Settings, stop: threading.Event, *, hint: str) -> None:
+def _run(configured: Settings, database: Database, stop: threading.Event, *, hint: str) -> None:
     parts = {
         command: subprocess.Popen([sys.executable, "-m", "cli", command], start_new_session=True)  # noqa: S603 - ourselves
         for command in ("serve", "controller")
@@ -66,7 +72,10 @@ def _run(configured: Settings, stop: threading.Event, *, hint: str) -> None:
     processes = list(parts.values())
     try:
         _wait_until_served(configured, processes, stop)
-        click.echo(f"\nPullpass is ready on {_url(configured)}\n\n{hint}\n\nCtrl-C ends it.")
+        link = _sign_in_link(configured, database)
+        click.echo(
+            f"\nPullpass is ready. Open {link}\n(works once), or go on here:\n\n{hint}\n\nCtrl-C ends it."
+        )
         while not stop.wait(0.5):
             for command, process in parts.items():
                 if process.poll() is not None:
@@ -95,6 +104,14 @@ def _wait_until_served(
         except urllib3.exceptions.HTTPError:
             continue
     pool.clear()
+
+
+def _sign_in_link(configured: Settings, database: Database) -> str:
+    """Where a browser is signed in as the bootstrap token's owner; the link works once."""
+    owner = tokens.authenticate(database, configured.bootstrap_token or "", now=wiring.now())
+    if owner is None:
+        return _url(configured)
+    return f"{_url(configured)}/sign-in?code={sessions.make_link(database, owner, now=wiring.now())}"
 
 
 def _url(configured: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from reconcile.clock import SystemClock
 from schemas.errors import Conflict
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
     from addon_api.app import ApiSettings
     from controller.engine import ControllerSettings
 
@@ -75,6 +78,22 @@ def api_settings(settings: Settings) -> ApiSettings:
         trust_policy_quota=settings.trust_policy_quota,
         allow_loopback=settings.allow_loopback,
     )
+
+
+def hub_app(database: Database, settings: Settings) -> WSGIApplication:
+    """API and console behind one address: the console has the few paths that are its own, the API all others."""
+    from addon_api.app import create_app  # noqa: PLC0415 - as above
+    from web.app import SEGMENTS, create_console  # noqa: PLC0415 - as above
+
+    api = create_app(database, api_settings(settings), now=now)
+    console = create_console(database, api, now=now)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        first = environ.get("PATH_INFO", "").lstrip("/").split("/", 1)[0]
+        chosen = console if first in SEGMENTS else api
+        return chosen(environ, start_response)
+
+    return app
 
 
 def controller_settings(settings: Settings) -> ControllerSettings:

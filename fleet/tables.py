@@ -187,6 +187,29 @@ tokens = Table(
     Index(None, "org"),
 )
 
+# One browser that is signed in; it ends with its token.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("token_id", Text, ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("browser", Text, nullable=False),
+    Index(None, "token_id"),
+)
+
+# A link that signs a browser in, once.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("token_id", Text, ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
 # No foreign key: an issuer outlives a cluster that was forgotten by force.
 issuers = Table(
     "issuers",
