@@ -39,11 +39,24 @@ def limit() -> int:
     return int(text)
 
 
-def of_page(item_kind: str, items: Sequence[Any], *, path: str, limit: int, after: str | None) -> Response:
-    """One page in the wire contract's list shape; `after` is where the next one starts, None on the last."""
+def of_page(
+    item_kind: str,
+    items: Sequence[Any],
+    *,
+    path: str,
+    limit: int,
+    after: str | None,
+    asked: Mapping[str, str] | None = None,
+) -> Response:
+    """One page in the wire contract's list shape; `after` is where the next one starts, None on the last.
+
+    `asked` is what else the query said, which the next page is asked for as well.
+    """
     links = [{"rel": "self", "href": path}]
     if after is not None:
-        links.append({"rel": "next", "href": f"{path}?{urlencode({'limit': limit, 'after': after})}"})
+        links.append(
+            {"rel": "next", "href": f"{path}?{urlencode({'limit': limit, 'after': after, **(asked or {})})}"}
+        )
     return of_json({"kind": "list", "itemKind": item_kind, "items": items, "links": links})
 
 

@@ -15,6 +15,7 @@ from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
 from addon_api import (
+    audit,
     authentication,
     clusters,
     connections,
@@ -22,6 +23,7 @@ from addon_api import (
     health,
     oidc,
     openapi,
+    overview,
     problems,
     published_issuers,
     trust_policies,
@@ -71,6 +73,8 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
         *clusters.ROUTES,
         *connections.ROUTES,
         *events.ROUTES,
+        *audit.ROUTES,
+        *overview.ROUTES,
         *trust_policies.ROUTES,
         *published_issuers.ROUTES,
         *oidc.ROUTES,

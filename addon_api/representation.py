@@ -7,6 +7,7 @@ from typing import Any
 from addon_api import answers, remains, trust_policies
 from addon_api.trust_policies import Policies
 from aws.trust_policy import counted_size
+from fleet import standing
 from fleet.records import Cluster
 from schemas import issues, status
 from schemas.status import Json, State
@@ -47,6 +48,8 @@ def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:
     shown = status.to_json(cluster.status)
     shown["generation"] = cluster.generation
     shown["connected"] = cluster.connected
+    shown["standing"] = str(standing.of_cluster(cluster))
+    shown["lastSeen"] = None if cluster.last_seen is None else format_time(cluster.last_seen)
     if cluster.removal is not None:
         shown["removal"] = {
             "requestedAt": format_time(cluster.removal.requested_at),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from marshmallow import Schema
 
+from fleet.standing import Standing
 from schemas.connection import ConnectionSchema
 from schemas.manifest import ManifestSchema, SettingsSchema
 from schemas.status import Json, State
@@ -94,6 +95,8 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
                 "generation": _INTEGER,
                 "observedGeneration": _INTEGER,
                 "connected": _BOOLEAN,
+                "standing": {"enum": [str(standing) for standing in Standing]},
+                "lastSeen": _nullable("string"),
                 "oidcProviderUrl": _TEXT,
                 "serverUrl": _TEXT,
                 "conditions": _list(_reference("Condition")),
@@ -116,7 +119,7 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
             description="Up to date with the manifest once `observedGeneration` equals `generation`.",
             required=False,
         ),
-        "required": ["generation", "connected", "addOns", "conditions", "issues"],
+        "required": ["generation", "connected", "standing", "lastSeen", "addOns", "conditions", "issues"],
     },
     "Condition": _object(
         {
@@ -165,6 +168,28 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         }
     ),
     "EventList": _page_of("event", "Event"),
+    "AuditRecord": _object(
+        {
+            "kind": {"const": "auditRecord"},
+            "id": _TEXT,
+            "time": _TIME,
+            "principal": _TEXT,
+            "action": _TEXT,
+            "resource": _TEXT,
+            "name": _TEXT,
+            "version": _nullable("integer"),
+        }
+    ),
+    "AuditList": _page_of("auditRecord", "AuditRecord"),
+    "Overview": _object(
+        {
+            "kind": {"const": "overview"},
+            "standings": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "issues": {"type": "array", "items": _object({"code": _TEXT, "clusters": {"type": "integer"}})},
+            "firstToExpire": _nullable("object"),
+            "each": {"type": "array", "items": {"type": "array", "items": _TEXT}},
+        }
+    ),
     "Issuer": _object(
         {
             "kind": {"const": "issuer"},

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection as Session
 from sqlalchemy import Row, bindparam, select, update
 
-from fleet import tables, work
+from fleet import standing, tables, work
 from fleet.records import Cluster, ClusterKey, Removal
 from fleet.shards import shard_of
 from schemas import status as status_words
@@ -36,6 +36,7 @@ READ = select(
     _clusters.removal_requested_at,
     _clusters.removal_requested_by,
     _clusters.status,
+    _clusters.last_seen,
 )
 BY_KEY = READ.where(_clusters.org == bindparam("key_org"), _clusters.name == bindparam("key_name"))
 _BY_KEY_LOCKED = BY_KEY.with_for_update()
@@ -85,6 +86,8 @@ def columns(cluster: Cluster) -> dict[str, Any]:
         "connected": cluster.connected,
         "removal_requested_at": cluster.removal.requested_at if cluster.removal else None,
         "removal_requested_by": cluster.removal.requested_by if cluster.removal else None,
+        "standing": str(standing.of_cluster(cluster)),
+        "search": standing.search_text(cluster),
         "role_arn": _role_arn(cluster.manifest),
         "trusted_accounts": json.dumps(trusted_accounts.of_cluster(cluster.manifest, cluster.settings)),
     }
@@ -114,6 +117,7 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Cluster:
         requested_at,
         requested_by,
         status,
+        last_seen,
     ) = row
     return Cluster(
         uid=uid,
@@ -127,6 +131,7 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Cluster:
         connected=connected,
         removal=None if requested_at is None else Removal(requested_at, requested_by),
         status=_UNKNOWN if status is None else status_words.from_json(_decode(status)),
+        last_seen=last_seen,
     )
 
 

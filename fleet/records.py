@@ -57,6 +57,7 @@ class Cluster:
     `manifest` is what the user sent (kind, name, description, tags, spec), `settings` ours beside it.
     `version` counts writes by users (the ETag); `generation` counts what a reconcile must act on (spec, settings,
     connection, removal). `connected` tells that a connection is stored.
+    `last_seen` is when the cluster answered last, to half a minute.
     """
 
     uid: str
@@ -70,6 +71,7 @@ class Cluster:
     connected: bool = False
     removal: Removal | None = None
     status: ClusterStatus = field(default_factory=ClusterStatus)
+    last_seen: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,14 @@ clusters = Table(
     Column("trusted_accounts", Text),
     # What is asked of the whole fleet at once.
     Column("node_token_expires_at", UtcDateTime),
+    Column("credentials_expire_at", UtcDateTime),
+    Column("standing", Text),
+    Column("search", Text),
+    Column("last_seen", UtcDateTime),
     UniqueConstraint("org", "name"),
     Index(None, "shard"),
     Index(None, "org", "role_arn"),
+    Index(None, "org", "standing", "name"),
 )
 
 connections = Table(
@@ -142,6 +147,13 @@ add_on_states = Table(
     _of_cluster(primary_key=True),
     Column("add_on", Text, primary_key=True),
     Column("state", Text, nullable=False),
+)
+
+cluster_issues = Table(
+    "cluster_issues",
+    metadata,
+    _of_cluster(primary_key=True),
+    Column("code", Text, primary_key=True),
 )
 
 events = Table(
