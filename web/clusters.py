@@ -29,7 +29,7 @@ def summary(cluster: Any) -> dict[str, Any]:
         "name": cluster["name"],
         "description": cluster["description"],
         "provider": next(iter(cluster["spec"]["provider"])),
-        "state": "Disabled",
+        "state": cluster["status"]["standing"],
     }
 
 

@@ -18,6 +18,8 @@ from web.routing import context
 _SHAPES = {"NotConnected": "unconnected"}
 _WORDS = {"NotConnected": "Not connected", "Disabled": "Off"}
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[0-9]+")
+_COMMAND = re.compile(r"(?:^|(?<=[:;,] )|(?<=: ))(?:aws|curl|kubectl|pullpass|export|sudo) ")
 _JUST_NOW_SECONDS = 5
 _BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = re.compile(r"Windows|Mac OS X|Android|iPhone|Linux")
@@ -30,6 +32,8 @@ def install(app: Flask) -> None:
         state_word=lambda name: _WORDS.get(name, name),
         time_text=format_time,
         browser_name=browser_name,
+        issue_title=issue_title,
+        remedy_parts=remedy_parts,
     )
 
     @app.context_processor
@@ -63,6 +67,20 @@ def browser_name(text: str) -> str:
     if not name:
         return text[:60] or "unknown"
     return f"{name} on {system[0].replace('Mac OS X', 'macOS')}" if system else name
+
+
+def issue_title(code: str) -> str:
+    """A code as words: `IssuerNotUsable` → `Issuer not usable`."""
+    words = _WORD.findall(code)
+    return " ".join([words[0], *(word if word.isupper() else word.lower() for word in words[1:])])
+
+
+def remedy_parts(remedy: str) -> dict[str, str]:
+    """What to do in words, and the command to copy: remedies read `WORDS: COMMAND`, or are one of the two."""
+    match = _COMMAND.search(remedy)
+    if match is None:
+        return {"words": remedy, "command": ""}
+    return {"words": remedy[: match.start()].rstrip().rstrip(":"), "command": remedy[match.start() :].strip()}
 
 
 def _form_key() -> Markup:
