@@ -134,6 +134,8 @@ def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
 def _put(key: ClusterKey, body: Mapping[str, Any], expect: Expectation | None) -> Response:
     here = context()
     wish = _checked(body, _stored_settings(here, key, body))
+    if request.args.get("dryRun") == "true":
+        return answers.of_json({"kind": "dryRun", "name": key.name, "valid": True})
     written = clusters.put(here.database, principal(), key, wish, now=here.now(), expect=expect)
     return _one(here, written.cluster, status=201 if written.created else 200)
 
@@ -206,6 +208,7 @@ _FILTERS = {
     "issue": "only clusters with an issue of this code",
     "text": "only clusters that hold each of these words in name, description, provider, tags or role",
 }
+_DRY_RUN = {"dryRun": "`true`: only check the manifest; nothing is stored"}
 _PAGING = {
     "limit": f"items per page, 1 to {answers.MAXIMUM_LIMIT}; {answers.DEFAULT_LIMIT} unless told",
     "after": "where the page starts; take it from `links[rel=next]`",
@@ -229,6 +232,7 @@ ROUTES = (
         "Create or replace the cluster that the body names",
         answers={200: "Cluster", 201: "Cluster"},
         body="Manifest",
+        query=_DRY_RUN,
     ),
     Route(
         "POST",
@@ -248,6 +252,7 @@ ROUTES = (
         "Create or replace one cluster",
         answers={200: "Cluster", 201: "Cluster"},
         body="Manifest",
+        query=_DRY_RUN,
     ),
     Route(
         "PATCH",

@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined
 from werkzeug.wrappers import Response
 
 from fleet.database import Database
-from web import assets, cluster_page, clusters, errors, presentation, signing_in
+from web import assets, cluster_page, clusters, editing, errors, presentation, signing_in
 from web.api import Api
 from web.assets import Assets
 from web.routing import Context, Page
@@ -33,7 +33,13 @@ _SMALLEST_COMPRESSED = 1000
 
 def create_console(database: Database, api: WSGIApplication, *, now: Callable[[], datetime]) -> Flask:
     """The console over `api`; opens nothing and starts no thread."""
-    pages: tuple[Page, ...] = (*assets.PAGES, *signing_in.PAGES, *clusters.PAGES, *cluster_page.PAGES)
+    pages: tuple[Page, ...] = (
+        *assets.PAGES,
+        *signing_in.PAGES,
+        *clusters.PAGES,
+        *editing.PAGES,
+        *cluster_page.PAGES,
+    )
     app = Flask("web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_FORM
     app.jinja_env.undefined = StrictUndefined

@@ -1,0 +1,160 @@
+"""Edit & Apply: the manifest as YAML, checked while it is typed, shown as a diff, and applied.
+
+Nothing is lost when someone else changed the cluster meanwhile: both versions are shown, and the choice is plain.
+The same page creates a cluster from YAML.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response as Json
+from flask import redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from fleet.records import Role
+from schemas import documents
+from schemas.errors import Refusal
+from web import manifests
+from web.api import Mistake, Refused
+from web.manifests import Placed
+from web.routing import Page, context, principal
+
+_NEW = """\
+kind: mk8s
+name: my-cluster
+spec:
+  version: 1.34.4
+  provider:
+    generic:
+      location: aws-eu-central-1
+  addOns:
+    awsWorkloadIdentity: {}
+    awsECR: {}
+"""
+
+
+def new() -> str:
+    """An editor with a manifest to begin with."""
+    return _editor(None, _NEW)
+
+
+def edit(name: str) -> str:
+    """An editor with the cluster's manifest."""
+    cluster = context().api.get(principal(), "mk8s", name)
+    return _editor(cluster, manifests.text_of(cluster))
+
+
+def check() -> Response:
+    """What is wrong with the text, line by line, for the editor to show: JSON."""
+    found = _mistakes(_sent())
+    return Json(json.dumps([vars(each) for each in found]), content_type="application/json")
+
+
+def review_new() -> str | Response | tuple[str, int]:
+    """Creates the cluster, or shows the mistakes at their lines."""
+    text = _sent()
+    wrong = _mistakes(text)
+    if wrong:
+        return _editor(None, text, wrong), HTTPStatus.UNPROCESSABLE_ENTITY
+    try:
+        written = context().api.call(principal(), "POST", "mk8s", body=text)
+    except Refused as refused:
+        if refused.status != HTTPStatus.CONFLICT:
+            raise
+        there = (Placed(1, "$.name", refused.message, "choose another name, or edit that cluster"),)
+        return _editor(None, text, there), HTTPStatus.CONFLICT
+    return redirect(f"/clusters/{written.body['name']}?told=created", HTTPStatus.SEE_OTHER)
+
+
+def edit_again(name: str) -> str:
+    """The editor with the text as it is, after a look at what it changes."""
+    return _editor(context().api.get(principal(), "mk8s", name), _sent())
+
+
+def review(name: str) -> str | Response | tuple[str, int]:
+    """Shows what applying the text would change, or the mistakes at their lines."""
+    text = _sent()
+    cluster = context().api.get(principal(), "mk8s", name)
+    wrong = _mistakes(text, name)
+    if wrong:
+        return _editor(cluster, text, wrong), HTTPStatus.UNPROCESSABLE_ENTITY
+    return _review(cluster, text)
+
+
+def apply(name: str) -> str | Response | tuple[str, int]:
+    """Applies the text, if the cluster is still the one that was reviewed."""
+    text, seen = _sent(), request.form.get("seen", "")
+    api, who = context().api, principal()
+    if _mistakes(text, name):
+        return review(name)
+    try:
+        api.call(who, "PUT", "mk8s", name, body=_complete(text), headers={"If-Match": seen})
+    except Refused as refused:
+        if refused.status != HTTPStatus.PRECONDITION_FAILED:
+            raise
+        cluster = api.get(who, "mk8s", name)
+        return _review(cluster, text, changed_meanwhile=True), HTTPStatus.CONFLICT
+    return redirect(f"/clusters/{name}?told=applied", HTTPStatus.SEE_OTHER)
+
+
+def _sent() -> str:
+    """The text, with the line ends that a form's encoding changes put back."""
+    return request.form.get("manifest", "").replace("\r\n", "\n")
+
+
+def _complete(text: str) -> Any:
+    """What the text says, whole: no `settings` in it means that there are to be none, as the diff has shown."""
+    return {"settings": {}, **documents.read_yaml(text.encode())}
+
+
+def _mistakes(text: str, name: str | None = None) -> tuple[Placed, ...]:
+    """The mistakes in `text`, by the API's own check; nothing is stored."""
+    syntax = manifests.syntax_mistake(text)
+    if syntax is not None:
+        return (syntax,)
+    try:
+        document = _complete(text)
+    except Refusal as refusal:
+        own = tuple(Mistake(each.path, each.message, each.hint) for each in refusal.mistakes)
+        return manifests.placed(text, own) or (Placed(1, "$", refusal.message, ""),)
+    path = ("mk8s",) if name is None else ("mk8s", name)
+    try:
+        context().api.call(principal(), "PUT", *path, body=document, query={"dryRun": "true"})
+    except Refused as refused:
+        if not refused.mistakes:
+            return (Placed(1, "$", refused.message, ""),)
+        return manifests.placed(text, refused.mistakes)
+    return ()
+
+
+def _editor(cluster: Any, text: str, wrong: tuple[Placed, ...] = ()) -> str:
+    return render_template("edit.html", cluster=cluster, text=text, wrong=wrong, section="clusters")
+
+
+def _review(cluster: Any, text: str, *, changed_meanwhile: bool = False) -> str:
+    """`seen` is the stored version that the diff is against: only that one is replaced."""
+    stored = manifests.text_of(cluster)
+    return render_template(
+        "review.html",
+        cluster=cluster,
+        text=text,
+        stored=stored,
+        diff=manifests.diff(stored, text),
+        seen=f'"{cluster["id"]}.{cluster["version"]}"',
+        changed_meanwhile=changed_meanwhile,
+        section="clusters",
+    )
+
+
+PAGES = (
+    Page("GET", "/clusters/-new/yaml", new, Role.EDITOR),
+    Page("POST", "/clusters/-new/yaml", review_new, Role.EDITOR),
+    Page("POST", "/clusters/-check", check, Role.EDITOR),
+    Page("GET", "/clusters/<name>/edit", edit, Role.EDITOR),
+    Page("POST", "/clusters/<name>/edit", review, Role.EDITOR),
+    Page("POST", "/clusters/<name>/edit/again", edit_again, Role.EDITOR),
+    Page("POST", "/clusters/<name>/apply", apply, Role.EDITOR),
+)
