@@ -16,7 +16,17 @@ from jinja2 import StrictUndefined
 from werkzeug.wrappers import Response
 
 from fleet.database import Database
-from web import assets, cluster_page, clusters, editing, errors, presentation, signing_in
+from web import (
+    assets,
+    cluster_page,
+    clusters,
+    connecting,
+    editing,
+    errors,
+    presentation,
+    removing,
+    signing_in,
+)
 from web.api import Api
 from web.assets import Assets
 from web.routing import Context, Page
@@ -38,6 +48,8 @@ def create_console(database: Database, api: WSGIApplication, *, now: Callable[[]
         *signing_in.PAGES,
         *clusters.PAGES,
         *editing.PAGES,
+        *connecting.PAGES,
+        *removing.PAGES,
         *cluster_page.PAGES,
     )
     app = Flask("web", static_folder=None)
