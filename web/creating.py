@@ -1,0 +1,161 @@
+"""Creating a cluster by a form: a name, where it runs, and the add-ons to switch on. YAML is one click away.
+
+The form only writes the manifest that `curl` would send; the API checks it, and its mistakes come back at their field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from fleet.records import Role
+from web.api import Mistake, Refused
+from web.routing import Page, context, principal
+
+_DEFAULT_VERSION = "1.34.4"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a provider; `path` is its place in the manifest below `spec.provider.NAME`."""
+
+    path: tuple[str, ...]
+    label: str
+    example: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the form calls it."""
+        return ".".join(self.path)
+
+
+# Those that a manifest cannot do without; everything else is for YAML.
+PROVIDERS: Mapping[str, tuple[Field, ...]] = {
+    "generic": (Field(("location",), "Location", "aws-eu-central-1"),),
+    "hetzner": (
+        Field(("region",), "Region", choices=("fsn1", "nbg1", "hel1", "ash", "hil")),
+        Field(("networkId",), "Network id", "1234"),
+        Field(("image",), "Image", "ubuntu-24.04"),
+        Field(("tokenSecretLink",), "Link to the secret with the Hetzner token", "//secret/hetzner"),
+    ),
+    "aws": (
+        Field(("region",), "Region", "eu-central-1"),
+        Field(("deployRoleArn",), "Deploy role", "arn:aws:iam::123456789012:role/deploy"),
+        Field(("vpcId",), "VPC", "vpc-0a1b2c3d"),
+        Field(("image", "recommended"), "Image", "amazon/al2023"),
+    ),
+}
+_TITLES = {"generic": "Anywhere", "hetzner": "Hetzner", "aws": "AWS"}
+
+
+def show() -> str:
+    """The form; for htmx too, which asks again when another provider is chosen."""
+    return _form(request.args)
+
+
+def create() -> Response | tuple[str, int]:
+    """Creates the cluster, or shows the form again with the mistakes."""
+    sent = request.form
+    if "choose" in sent:
+        return _form(sent), HTTPStatus.OK
+    try:
+        written = context().api.call(principal(), "POST", "mk8s", body=_manifest(sent))
+    except Refused as refused:
+        if refused.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT):
+            raise
+        mistakes = refused.mistakes or (Mistake("$.name", refused.message, "choose another name"),)
+        return _form(sent, mistakes), HTTPStatus.UNPROCESSABLE_ENTITY
+    told = "created"
+    return redirect(f"/clusters/{written.body['name']}?told={told}", HTTPStatus.SEE_OTHER)
+
+
+def _manifest(sent: Mapping[str, str]) -> dict[str, Any]:
+    """What the form says, with nothing in it that was left empty."""
+    provider = _provider(sent)
+    body: dict[str, Any] = {}
+    for field in PROVIDERS[provider]:
+        value = sent.get(f"{provider}.{field.name}", "").strip()
+        place = body
+        for step in field.path[:-1]:
+            place = place.setdefault(step, {})
+        if value:
+            place[field.path[-1]] = value
+    if provider != "generic":
+        body["nodePools"] = []
+    add_ons: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    if sent.get("awsWorkloadIdentity") or sent.get("awsECR"):
+        add_ons["awsWorkloadIdentity"] = {}
+    if sent.get("awsECR"):
+        role = sent.get("roleArn", "").strip()
+        add_ons["awsECR"] = {"roleArn": role} if role else {}
+        registries = sent.get("registries", "").replace(",", " ").split()
+        if registries:
+            settings["awsECR"] = {"registries": registries}
+    manifest: dict[str, Any] = {
+        "kind": "mk8s",
+        "name": sent.get("name", "").strip(),
+        "spec": {"version": sent.get("version", "").strip(), "provider": {provider: body}},
+    }
+    if description := sent.get("description", "").strip():
+        manifest["description"] = description
+    if add_ons:
+        manifest["spec"]["addOns"] = add_ons
+    if settings:
+        manifest["settings"] = settings
+    return manifest
+
+
+def _provider(sent: Mapping[str, str]) -> str:
+    chosen = sent.get("provider", "generic")
+    return chosen if chosen in PROVIDERS else "generic"
+
+
+def _form(sent: Mapping[str, str], mistakes: tuple[Mistake, ...] = ()) -> str:
+    provider = _provider(sent)
+    places = {
+        "$.name": "name",
+        "$.description": "description",
+        "$.spec.version": "version",
+        "$.spec.addOns.awsECR.roleArn": "roleArn",
+        **{
+            f"$.spec.provider.{provider}.{field.name}": f"{provider}.{field.name}"
+            for field in PROVIDERS[provider]
+        },
+    }
+    at_field: dict[str, Mistake] = {}
+    elsewhere = []
+    for mistake in mistakes:
+        name = (
+            "registries"
+            if mistake.path.startswith("$.settings.awsECR.registries")
+            else places.get(mistake.path)
+        )
+        if name is None or name in at_field:
+            elsewhere.append(mistake)
+        else:
+            at_field[name] = mistake
+    return render_template(
+        "new.html",
+        sent=sent,
+        first=not sent,
+        version=sent.get("version", _DEFAULT_VERSION),
+        provider=provider,
+        providers=_TITLES,
+        fields=PROVIDERS[provider],
+        at_field=at_field,
+        elsewhere=elsewhere,
+        section="clusters",
+    )
+
+
+PAGES = (
+    Page("GET", "/clusters/-new", show, Role.EDITOR),
+    Page("POST", "/clusters/-new", create, Role.EDITOR),
+)
