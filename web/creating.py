@@ -78,38 +78,41 @@ def create() -> Response | tuple[str, int]:
 def _manifest(sent: Mapping[str, str]) -> dict[str, Any]:
     """What the form says, with nothing in it that was left empty."""
     provider = _provider(sent)
-    body: dict[str, Any] = {}
-    for field in PROVIDERS[provider]:
-        value = sent.get(f"{provider}.{field.name}", "").strip()
-        place = body
-        for step in field.path[:-1]:
-            place = place.setdefault(step, {})
-        if value:
-            place[field.path[-1]] = value
-    if provider != "generic":
-        body["nodePools"] = []
-    add_ons: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    if sent.get("awsWorkloadIdentity") or sent.get("awsECR"):
-        add_ons["awsWorkloadIdentity"] = {}
-    if sent.get("awsECR"):
-        role = sent.get("roleArn", "").strip()
-        add_ons["awsECR"] = {"roleArn": role} if role else {}
-        registries = sent.get("registries", "").replace(",", " ").split()
-        if registries:
-            settings["awsECR"] = {"registries": registries}
+    add_ons = _add_ons(sent)
+    registries = sent.get("registries", "").replace(",", " ").split()
     manifest: dict[str, Any] = {
         "kind": "mk8s",
         "name": sent.get("name", "").strip(),
-        "spec": {"version": sent.get("version", "").strip(), "provider": {provider: body}},
+        "spec": {
+            "version": sent.get("version", "").strip(),
+            "provider": {provider: _body(sent, provider)},
+        },
     }
     if description := sent.get("description", "").strip():
         manifest["description"] = description
     if add_ons:
         manifest["spec"]["addOns"] = add_ons
-    if settings:
-        manifest["settings"] = settings
+    if "awsECR" in add_ons and registries:
+        manifest["settings"] = {"awsECR": {"registries": registries}}
     return manifest
+
+
+def _body(sent: Mapping[str, str], provider: str) -> dict[str, Any]:
+    body: dict[str, Any] = {} if provider == "generic" else {"nodePools": []}
+    for field in PROVIDERS[provider]:
+        place = body
+        for step in field.path[:-1]:
+            place = place.setdefault(step, {})
+        if value := sent.get(f"{provider}.{field.name}", "").strip():
+            place[field.path[-1]] = value
+    return body
+
+
+def _add_ons(sent: Mapping[str, str]) -> dict[str, Any]:
+    if not sent.get("awsECR"):
+        return {"awsWorkloadIdentity": {}} if sent.get("awsWorkloadIdentity") else {}
+    role = sent.get("roleArn", "").strip()
+    return {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": role} if role else {}}
 
 
 def _provider(sent: Mapping[str, str]) -> str:
