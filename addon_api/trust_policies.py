@@ -60,7 +60,7 @@ class Policies:
             # Either it is being removed, and this is the policy that the others need; or its status is behind.
             if cluster.removal is None:
                 own = trusted_accounts.of_cluster(cluster.manifest, cluster.settings)
-                sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster), own))
+                sharers.append(RoleSharer(cluster.key.name, issuer, audience_of(cluster), own, cluster.uid))
             return _policy(role, sharers) if sharers else None
         if role not in self._made:
             self._made[role] = _policy(role, sharers)
@@ -74,7 +74,7 @@ class Policies:
         accounts = trusted_accounts.of_cluster(cluster.manifest, cluster.settings)
         if not accounts:
             return None
-        sharer = RoleSharer(cluster.key.name, issuer, audience_of(cluster), accounts)
+        sharer = RoleSharer(cluster.key.name, issuer, audience_of(cluster), accounts, cluster.uid)
         return _policy(role_arn_of(cluster), [sharer])
 
 

@@ -53,6 +53,7 @@ _SHARERS = (
         _clusters.issuer_url,
         _clusters.audience,
         _clusters.trusted_accounts,
+        _clusters.uid,
     )
     .where(
         _clusters.org == bindparam("key_org"),
@@ -151,10 +152,10 @@ def role_sharers(
     if sharers:
         with database.read() as session:
             rows = session.execute(_SHARERS, {"key_org": org, "role_arns": list(sharers)}).all()
-        for role_arn, name, issuer, audience, accounts in rows:
+        for role_arn, name, issuer, audience, accounts, uid in rows:
             # A release before 0.2 stored none, and nobody has changed the cluster since.
             trusted = trusted_accounts.BY_DEFAULT if accounts is None else tuple(json.loads(accounts))
-            sharers[role_arn].append(RoleSharer(name, issuer, audience, trusted))
+            sharers[role_arn].append(RoleSharer(name, issuer, audience, trusted, uid))
     return {role_arn: tuple(of_role) for role_arn, of_role in sharers.items()}
 
 

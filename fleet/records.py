@@ -132,10 +132,11 @@ class PublishedIssuer:
 class RoleSharer:
     """A cluster whose awsECR uses a role: what one statement of the role's trust policy needs.
 
-    `accounts` are the service accounts that assume it, as `namespace/name`.
+    `accounts` are the service accounts that assume it, as `namespace/name`; `uid` names its statement.
     """
 
     cluster: str
     issuer: str
     audience: str
     accounts: tuple[str, ...]
+    uid: str = field(default="", compare=False)
