@@ -84,7 +84,6 @@ class SetMaxSession:
     target: str
     role_name: str
     seconds: int
-    description: str = ""  # UpdateRole with none keeps the role's own
 
     @property
     def summary(self) -> str:
