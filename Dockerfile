@@ -1,4 +1,4 @@
-# One image for the hub (`pullpass serve`, `pullpass controller`), for the agent (`python -m agent secrets`) and for the
+# One image for the hub (`pullpass serve`, `pullpass controller`), for the agent (`python -m agent cluster`) and for the
 # node driver (`python -m agent node`), which brings the credential provider that it installs.
 # All bases are arguments, so that a mirror or an image of one's own serves as well. A GO_BASE without a Go that is new
 # enough gets one by a pinned hash (tools/ecr-plugin/build.sh); it needs Python and pip then.

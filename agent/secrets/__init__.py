@@ -1,6 +1,6 @@
 """Pull secrets: the agent exchanges its own projected token for ECR credentials and keeps secrets fresh.
 
-Started by `python -m agent secrets`. `loop` is the agent: informers feed a queue, workers reconcile its keys.
+Started by `python -m agent cluster`. `loop` is the agent: informers feed a queue, workers reconcile its keys.
 `selection`, `service_accounts` and `pull_secret` are pure: which namespaces, which references, which object.
 `credentials` holds one credential per region; `verification` walks from the token to the registry; `report` is
 what the hub reads.

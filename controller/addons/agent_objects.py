@@ -109,7 +109,7 @@ def _pod(image: str, audience: str) -> Object:
             {
                 "name": "agent",
                 "image": image,
-                "command": ["python", "-m", "agent", "secrets"],
+                "command": ["python", "-m", "agent", "cluster"],
                 "env": [
                     {"name": "PULLPASS_KUBERNETES_TOKEN_FILE", "value": f"{_KUBERNETES_MOUNT}/token"},
                     {"name": "PULLPASS_KUBERNETES_CA_FILE", "value": f"{_KUBERNETES_MOUNT}/ca.crt"},

@@ -1,4 +1,4 @@
-"""`python -m agent secrets`: the agent's process. All facts come in as environment and files; see `agent.settings`.
+"""`python -m agent cluster`: the agent's process. All facts come in as environment and files; see `agent.settings`.
 
 Logs go to standard error, one JSON object a line. SIGTERM and SIGINT end it within a few seconds.
 """
