@@ -149,6 +149,19 @@ class Client:
         path = _with_query(kind.path(metadata.get("namespace"), metadata["name"]), query)
         return _named(kind, self._json("PATCH", path, obj, content_type=_APPLY))
 
+    def apply_status(self, obj: Object) -> Object:
+        """Server-side apply to the status subresource, with force: `obj` holds `status` and what identifies it.
+
+        Raises:
+            kube.errors.NotFound: there is no such object; a status creates none.
+            kube.errors.Conflict: `metadata.uid` is given, and the object of that name has another.
+        """
+        kind = kind_of(obj)
+        metadata = obj["metadata"]
+        path = f"{kind.path(metadata.get('namespace'), metadata['name'])}/status"
+        query = {"fieldManager": self._field_manager, "force": "true"}
+        return _named(kind, self._json("PATCH", _with_query(path, query), obj, content_type=_APPLY))
+
     def create(self, obj: Object) -> Object:
         """POST; raises `Conflict` when it exists."""
         kind = kind_of(obj)

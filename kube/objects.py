@@ -69,10 +69,18 @@ ADMISSION_POLICY_BINDING = Kind(
     namespaced=False,
 )
 
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+ECR_PULL_SECRET = Kind("pullpass.dev/v1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
+# Of the older operator, ecr-creds-refresher: read, never written.
+ALCHEMY_PULL_SECRET = Kind("alchemy.com/v1alpha1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
+
 # In the order in which they are applied (a kind needs those before it); removal goes backwards.
 KINDS: tuple[Kind, ...] = (
     NAMESPACE,
     NODE,
+    CUSTOM_RESOURCE_DEFINITION,
     CLUSTER_ROLE,
     ADMISSION_POLICY,
     ADMISSION_POLICY_BINDING,
@@ -87,6 +95,8 @@ KINDS: tuple[Kind, ...] = (
     DEPLOYMENT,
     DAEMON_SET,
     POD,
+    ECR_PULL_SECRET,
+    ALCHEMY_PULL_SECRET,
 )
 
 
