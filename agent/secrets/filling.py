@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from agent.informer import Informer
 from agent.secrets import pull_secret, service_accounts
-from agent.secrets.informer import Informer
 from agent.secrets.patience import Patience
 from agent.secrets.pull_secret import SecretView
 from agent.secrets.selection import selects_account

@@ -18,12 +18,12 @@ from typing import Any
 import structlog
 
 from agent.health import Metrics
+from agent.informer import Informer, Scope
 from agent.nodes.summing import Secrets
 from agent.nodes.watching import Nodes
 from agent.secrets import pull_secret, registries, service_accounts
 from agent.secrets.credentials import CredentialCache
 from agent.secrets.filling import Filling, NotFilled, Offer
-from agent.secrets.informer import Informer, Scope
 from agent.secrets.patience import Patience
 from agent.secrets.recovery import recover
 from agent.secrets.regions import Regions, Wanted

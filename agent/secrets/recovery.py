@@ -10,9 +10,9 @@ from datetime import datetime
 
 import structlog
 
+from agent.informer import Informer
 from agent.secrets import pull_secret
 from agent.secrets.credentials import CredentialCache
-from agent.secrets.informer import Informer
 from agent.secrets.pull_secret import SecretView
 from agent.secrets.regions import identity_of
 from aws.registry_hosts import RegistryHost

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from agent.informer import Informer, Scope
 from agent.secrets import pull_secret
 from agent.secrets.credentials import CredentialCache
-from agent.secrets.informer import Informer, Scope
 from agent.secrets.pull_secret import SecretView
 from agent.secrets.recovery import recover
 from agent.secrets.regions import identity_of

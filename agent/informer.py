@@ -2,7 +2,7 @@
 
 Level based: whoever is told of a change gets only a key and reads the store. A watch that breaks goes on where it
 was; one that is too old lists anew; a server that does not answer is asked again with growing pauses.
-Used by `agent.secrets.loop` and `agent.secrets.registries`.
+Used by everything in `agent` that watches.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Scope:
     namespace: str | None = None
     field_selector: str | None = None
     metadata_only: bool = False
+    label_selector: str | None = None
 
 
 class Informer(Generic[View]):
@@ -194,6 +195,7 @@ class Informer(Generic[View]):
                 scope.kind,
                 namespace=part,
                 field_selector=scope.field_selector,
+                label_selector=scope.label_selector,
                 metadata_only=scope.metadata_only,
             )
             # The oldest: what changed in a part after it was listed is told once more, which does no harm.
@@ -222,6 +224,7 @@ class Informer(Generic[View]):
             resource_version=self._version,
             namespace=scope.namespace,
             field_selector=scope.field_selector,
+            label_selector=scope.label_selector,
             metadata_only=scope.metadata_only,
         )
         with watch:
