@@ -2,7 +2,8 @@
 
 Real: kube-apiserver with RBAC and admission, the hub and the controller as processes, `pullpass connect`, the agent as a
 process with the tokens of its own service account. AWS and the registry are the sandbox's, which believe nothing that
-AWS would not. Where a kubelet is missing, `tests.support.kubelet` runs the Deployment's command.
+AWS would not. Where nodes are missing, `tests.support.kubelet` runs the pods and `tests.support.services` is the way to
+them, so webhooks work as they do in production.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from kube.errors import KubeError, NotFound
 from kube.objects import Kind, Object
 from sandbox.world import World
 from tests.support import processes
+from tests.support.kubectl import Kubectl
 from tests.support.kubelet import Kubelet
 from tests.support.kubernetes import Etcd, RealCluster
+from tests.support.services import Services
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "pp_cluster_tests_0123456789abcdefghijklmnop"
@@ -74,8 +77,14 @@ class Stage:
     directory: Path
     port: int
     kubelet: Kubelet
+    services: Services
     controller: subprocess.Popen[bytes] | None = None
     pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10))
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """With the admin's rights."""
+        return Kubectl(self.client)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -128,6 +137,11 @@ class Stage:
 
     def patch(self, body: dict[str, Any], name: str = "demo") -> None:
         self.call("PATCH", f"/{name}", body)
+
+    def set(self, name: str = "demo", *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Replaces the add-ons' settings; registries are the one of this account unless others are given."""
+        wishes = {"awsECR": {"registries": [REGISTRY]} | settings, "awsWorkloadIdentity": identity or {}}
+        self.put(name, settings=wishes)
 
     def show(self, name: str = "demo") -> Any:
         return self.call("GET", f"/{name}")
@@ -248,19 +262,28 @@ def stage(
     """A cluster, a hub and a controller of the module's own; nothing is registered yet."""
     name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     directory = tmp_path_factory.mktemp(name)
-    cluster = RealCluster(name, directory / "cluster", etcd, issuer=ISSUER, controller_manager=True)
     running: list[subprocess.Popen[bytes]] = []
     client: Client | None = None
     kubelet: Kubelet | None = None
+    services = Services(lambda: kubelet.pods if kubelet is not None else ())
+    services.start()
+    cluster = RealCluster(
+        name,
+        directory / "cluster",
+        etcd,
+        issuer=ISSUER,
+        controller_manager=True,
+        egress=services.egress(),
+    )
     try:
         cluster.start()
         client = Client(cluster.admin())
+        services.connect(client)
         publish(client, web_site[0])
         world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
         world.create_role(ROLE, trust_policy(ROLE, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]))
         kubelet = Kubelet(client, cluster.server, directory / "node")
-        (directory / "node").mkdir()
-        stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet)
+        stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet, services)
         running.append(stage.start("serve"))
         eventually(
             lambda: _serves(stage),
@@ -276,9 +299,10 @@ def stage(
             processes.stop(process)
         if kubelet is not None:
             kubelet.stop()
+        cluster.stop()
+        services.stop()
         if client is not None:
             client.close()
-        cluster.stop()
 
 
 def _serves(stage: Stage) -> bool:
