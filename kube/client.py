@@ -6,6 +6,7 @@ Used by `controller`, `agent` and `cli`.
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -65,15 +66,31 @@ class Client:
     """
 
     def __init__(self, access: Access, *, field_manager: str = FIELD_MANAGER) -> None:
-        self.requests = 0
+        self._sent = [0]  # a list: shared with the fenced ones
         self._server = access.server
         self._timeout_seconds = access.timeout_seconds
         self._field_manager = field_manager
         self._counting = threading.Lock()
+        self._fence: threading.Event | None = None
         self._transport = Transport(access)
 
     def __repr__(self) -> str:
         return f"Client({self._server!r})"
+
+    @property
+    def requests(self) -> int:
+        """How many were sent."""
+        return self._sent[0]
+
+    def fenced(self, closed: threading.Event) -> Client:
+        """This client, over the same sockets and counted with it, but without writes once `closed` is set.
+
+        For a leader: what it still has under way when it loses its Lease must not be written. Writes then raise
+        `kube.errors.Fenced`; one that was sent before goes through.
+        """
+        fenced = copy.copy(self)
+        fenced._fence = closed  # noqa: SLF001 - a copy of ourselves
+        return fenced
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object."""
@@ -237,6 +254,8 @@ class Client:
         accept: str = _JSON,
         content_type: str = _JSON,
     ) -> dict[str, Any]:
+        if self._fence is not None and method != "GET" and self._fence.is_set():
+            raise errors.Fenced("no longer the leader: nothing is written")
         headers = {"Accept": accept}
         content = None
         if body is not None:
@@ -258,7 +277,7 @@ class Client:
 
     def _count(self) -> None:
         with self._counting:
-            self.requests += 1
+            self._sent[0] += 1
 
 
 def _refusal(answer: Answer) -> errors.ApiError:
