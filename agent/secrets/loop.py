@@ -9,19 +9,19 @@ Started by `agent.__main__`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from agent.health import Metrics
+from agent.metrics import Metrics
 from agent.informer import Informer, Scope
 from agent.nodes.summing import Secrets
 from agent.nodes.watching import Nodes
-from agent.secrets import pull_secret, registries, service_accounts
+from agent.secrets import duties, pull_secret, registries, service_accounts
 from agent.secrets.credentials import CredentialCache
 from agent.secrets.filling import Filling, NotFilled, Offer
 from agent.secrets.patience import Patience
@@ -49,6 +49,11 @@ from schemas.agent_documents import (
     NamespaceError,
     load_configuration,
 )
+
+if TYPE_CHECKING:
+    from agent.events import Events
+    from schemas.pod_identity_documents import PodIdentityConfiguration
+    from schemas.reported import ReportedWebhook
 
 HEALTHY_WORKERS, FAILING_WORKERS = 6, 2
 STOP_SECONDS = 5.0
@@ -103,15 +108,21 @@ class Taken:
 
 
 class SecretsAgent:
-    """One cluster's agent.
+    """One cluster's agent, for one term of leadership: `run` is called once.
 
     Args:
-        client: The cluster's API, as the agent's own service account.
+        client: The cluster's API, as the agent's own service account, fenced by the `stop` that `run` gets.
         aws: AWS.
         token_file: The projected web identity token, read anew for each walk.
         clock: Of the queue and of everything else.
         random: Spreads refreshes, walks and retries.
         metrics: What is counted.
+        leader: The name of this pod, for the report.
+        events: Tells people, on the objects concerned.
+        duties: Follow the configuration and contribute to the report.
+        claimants: The same, with claims; merged with the add-on's.
+        webhook: What the report says of the webhooks.
+        pod_identity: Whose generation the report speaks of while there is no configuration of ours.
     """
 
     def __init__(
@@ -123,6 +134,12 @@ class SecretsAgent:
         clock: Clock,
         random: Random,
         metrics: Metrics,
+        leader: str = "",
+        events: Events | None = None,
+        duties: Sequence[duties.Duty] = (),
+        claimants: Sequence[duties.Claimant] = (),
+        webhook: Callable[[], ReportedWebhook | None] = lambda: None,
+        pod_identity: Callable[[], PodIdentityConfiguration | None] = lambda: None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -200,6 +217,9 @@ class SecretsAgent:
         self._nodes.join(STOP_SECONDS)
         for informer in self._informers:
             informer.join(STOP_SECONDS)
+
+    def changed(self) -> None:
+        """A claimant's claims or a duty's contribution changed: they are asked anew. Returns at once."""
 
     def ready(self) -> bool:
         """Whether everything that is watched from the start has been read once."""
