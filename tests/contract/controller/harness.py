@@ -248,6 +248,9 @@ def admin_access(cluster: HasKubeconfig) -> Access:
 def everything(client: Client, selector: str | None = None) -> dict[ObjectKey, Object]:
     found = {}
     for kind in KINDS:
-        for obj in client.list(kind, label_selector=selector).items:
-            found[key_of(obj)] = obj
+        try:
+            objects = client.list(kind, label_selector=selector).items
+        except NotFound:  # a custom resource that is not installed
+            continue
+        found.update({key_of(obj): obj for obj in objects})
     return found
