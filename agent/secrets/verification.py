@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from aws import chain, ecr, registry, sts
+from aws import chain, ecr, registry, sessions, sts
 from aws.credentials import AwsEndpoints, RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure, Hop, HopName
 from aws.registry_hosts import RegistryHost, of_image
@@ -97,10 +97,10 @@ def walk(
     endpoints = endpoints_of(configuration.aws)
     image = _image_on(registries, configuration.verify_image)
 
-    def assume_role(*, token: str) -> SessionCredentials:
+    def open_session() -> SessionCredentials:
         return aws.assume_role(
             role_arn=configuration.role_arn,
-            token=token,
+            token=sessions.token_text(lambda: Path(token_file).read_text(encoding="ascii")),
             session_name=session_name(configuration),
             region=sts_region,
             endpoints=endpoints,
@@ -113,10 +113,10 @@ def walk(
         aws.check_registry(host=host, credential=credential, image=image, endpoints=endpoints)
 
     found = chain.walk(
-        read_token=lambda: Path(token_file).read_text(encoding="ascii"),
+        first_hops=(HopName.TOKEN, HopName.STS),
+        open_session=open_session,
         registries=[registry_host.host for registry_host in registries],
         image=image,
-        assume_role=assume_role,
         authorize=authorize,
         check=check,
     )
@@ -164,7 +164,9 @@ def endpoints_of(access: AwsAccess) -> AwsEndpoints:
     return AwsEndpoints(
         sts=access.sts_endpoint,
         ecr=access.ecr_endpoint,
+        ecr_public=access.ecr_public_endpoint,
         registry=access.registry_endpoint,
+        metadata=access.metadata_endpoint,
         https_proxy=access.https_proxy,
         no_proxy=access.no_proxy,
         ca_bundle=access.ca_bundle,

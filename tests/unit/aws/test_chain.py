@@ -9,13 +9,16 @@ from functools import partial
 
 import pytest
 
-from aws import chain, ecr, registry, sts
+from aws import chain, ecr, registry, sessions
 from aws.chain import Walk
 from aws.credentials import AwsEndpoints
 from aws.hops import Hop, HopName
+from aws.identities import RoleLink, WebIdentity
+from aws.sessions import Source
 from tests.support.aws import ACCOUNT, AUDIENCE, ISSUER, REGION, REGISTRY, ROLE, START, AwsUnderTest
 
 IMAGE = f"{REGISTRY}/team/app:1.0"
+WEB_IDENTITY = WebIdentity(ROLE, AUDIENCE)
 NOWHERE = "http://127.0.0.1:1"
 
 World = AwsUnderTest
@@ -24,7 +27,10 @@ World = AwsUnderTest
 def walk(
     world: World,
     *,
+    source: Source = WEB_IDENTITY,
+    roles: tuple[RoleLink, ...] = (),
     token: str | None = None,
+    read_token: Callable[[], str] | None = None,
     registries: tuple[str, ...] = (REGISTRY,),
     image: str | None = IMAGE,
     endpoints: AwsEndpoints | None = None,
@@ -32,17 +38,19 @@ def walk(
 ) -> Walk:
     where = endpoints or world.endpoints
     return chain.walk(
-        read_token=lambda: world.issuer.token() if token is None else token,
-        registries=registries,
-        image=image,
-        assume_role=partial(
-            sts.assume_role_with_web_identity,
-            role_arn=ROLE,
+        first_hops=sessions.hops(source, roles),
+        open_session=partial(
+            sessions.session,
+            source,
+            roles,
+            read_token=read_token or (lambda: world.issuer.token() if token is None else token),
             session_name="acme-demo",
             region=REGION,
             endpoints=where,
             attempts=attempts,
         ),
+        registries=registries,
+        image=image,
         authorize=partial(ecr.authorization_token, endpoints=where, now=world.time, attempts=attempts),
         check=partial(registry.check, endpoints=where),
     )
@@ -333,21 +341,13 @@ def _unreadable() -> str:
 @pytest.mark.parametrize(
     ("read_token", "words"), [(_unreadable, "/var/run/token"), (lambda: " \n", "the token file is empty")]
 )
-def test_a_token_that_cannot_be_read_is_the_first_hop(read_token: Callable[[], str], words: str) -> None:
-    def never(**_: object) -> None:
-        raise AssertionError
-
-    result = chain.walk(
-        read_token=read_token,
-        registries=(REGISTRY,),
-        image=None,
-        assume_role=never,  # type: ignore[arg-type]  # it is never called
-        authorize=never,  # type: ignore[arg-type]  # the same
-        check=never,
-    )
-    (hop,) = result.hops
+def test_a_token_that_cannot_be_read_is_the_first_hop(
+    world: World, read_token: Callable[[], str], words: str
+) -> None:
+    (hop,) = walk(world, read_token=read_token).hops
     assert (hop.name, hop.succeeded, hop.code) == (HopName.TOKEN, False, "TokenUnreadable")
     assert words in hop.message
+    assert not world.aws.calls
 
 
 @pytest.mark.parametrize(

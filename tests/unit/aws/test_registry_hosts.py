@@ -119,8 +119,10 @@ def test_each_form_of_a_host_is_told_apart(
     "host",
     [
         "",
-        "public.ecr.aws",
-        "ecr-public.aws.com",
+        "public.ecr.aws.evil.example",
+        "evil.public.ecr.aws",
+        "public.ecr.aws:443",
+        "Public.ecr.aws",
         "docker.io",
         f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com.evil.example",
         f"evil.example.{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com",
@@ -135,7 +137,7 @@ def test_each_form_of_a_host_is_told_apart(
         f"{ACCOUNT}.dkr.ecr..amazonaws.com",
     ],
 )
-def test_what_is_no_private_registry_is_none(host: str) -> None:
+def test_what_is_no_registry_is_none(host: str) -> None:
     assert registry_hosts.parse(host) is None
 
 
