@@ -92,6 +92,12 @@ class Client:
         fenced._fence = closed  # noqa: SLF001 - a copy of ourselves
         return fenced
 
+    def managing_as(self, field_manager: str) -> Client:
+        """This client, over the same sockets and counted with it, but writing as another field manager."""
+        other = copy.copy(self)
+        other._field_manager = field_manager  # noqa: SLF001 - a copy of ourselves
+        return other
+
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object."""
         return _named(kind, self._json("GET", kind.path(namespace, name)))

@@ -45,6 +45,7 @@ NODE = Kind("v1", "Node", "nodes", namespaced=False)
 POD = Kind("v1", "Pod", "pods", namespaced=True)
 SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
+EVENT = Kind("v1", "Event", "events", namespaced=True)
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas", namespaced=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
@@ -75,6 +76,12 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 ECR_PULL_SECRET = Kind("pullpass.dev/v1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
 # Of the older operator, ecr-creds-refresher: read, never written.
 ALCHEMY_PULL_SECRET = Kind("alchemy.com/v1alpha1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
+MUTATING_WEBHOOK = Kind(
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
 
 # In the order in which they are applied (a kind needs those before it); removal goes backwards.
 KINDS: tuple[Kind, ...] = (
@@ -94,9 +101,11 @@ KINDS: tuple[Kind, ...] = (
     ROLE_BINDING,
     DEPLOYMENT,
     DAEMON_SET,
+    MUTATING_WEBHOOK,
     POD,
     ECR_PULL_SECRET,
     ALCHEMY_PULL_SECRET,
+    EVENT,
 )
 
 
