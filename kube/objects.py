@@ -47,9 +47,11 @@ SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
 EVENT = Kind("v1", "Event", "events", namespaced=True)
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
+SERVICE = Kind("v1", "Service", "services", namespaced=True)
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas", namespaced=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", namespaced=True)
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", namespaced=True)
 ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", namespaced=True)
 ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", namespaced=True)
@@ -99,6 +101,8 @@ KINDS: tuple[Kind, ...] = (
     ROLE,
     CLUSTER_ROLE_BINDING,
     ROLE_BINDING,
+    SERVICE,
+    DISRUPTION_BUDGET,
     DEPLOYMENT,
     DAEMON_SET,
     MUTATING_WEBHOOK,

@@ -55,6 +55,15 @@ CODES = [
     "PluginFailed",
     "NodesNotCleaned",
     "KubernetesTooOldForServiceAccounts",
+    "PullSecretClash",
+    "KeysMissing",
+    "KeysRefused",
+    "MetadataUnavailable",
+    "AssumeRoleRefused",
+    "PublicRefused",
+    "WebhookNotServing",
+    "AdoptedResourceMissing",
+    "CustomResourceRefused",
 ]
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "issues.md"
