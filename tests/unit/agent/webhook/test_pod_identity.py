@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the signatures are those of what these stand in for
 """One test per rule of the EKS pod identity webhook."""
 
 import copy
@@ -258,7 +259,8 @@ def test_a_container_keeps_its_own_sts_switch() -> None:
 
 def test_a_container_with_role_region_and_sts_is_left_alone_and_the_volume_comes_all_the_same() -> None:
     env = [
-        {"name": name, "value": "mine"} for name in ("AWS_ROLE_ARN", "AWS_REGION", "AWS_STS_REGIONAL_ENDPOINTS")
+        {"name": name, "value": "mine"}
+        for name in ("AWS_ROLE_ARN", "AWS_REGION", "AWS_STS_REGIONAL_ENDPOINTS")
     ]
     found = mutated(pod({"name": "app", "env": env}))
     assert ({"name": "app", "env": env}, 1) == (container(found), len(found["spec"]["volumes"]))
