@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from schemas.addons.ecr_settings import SETTINGS, SPEC
+from schemas.addons.ecr_settings import PUBLIC_REGISTRY, SETTINGS, SPEC
 from schemas.addons.schema import AddOnSchema
-from schemas.errors import Mistake
+from schemas.errors import Mistake, json_path
 from schemas.structure import strict, wrong_place
 
 
@@ -203,22 +203,70 @@ def _adopted(settings: Mapping[str, Any]) -> Adopted:
 
 
 def _contradictions(settings: Mapping[str, Any]) -> Iterator[Mistake]:
-    """What does not go with identity `serviceAccount`: a secret is everybody's, and the trust policy needs names."""
+    """What does not go together, although each member is right by itself."""
     wishes = _view({}, settings)
-    if wishes.identity == "shared":
-        return
+    if wishes.identity == "serviceAccount":
+        yield from _against_service_accounts(wishes)
+    yield from _between_names(wishes)
+    yield from _twice_adopted(wishes)
+    if wishes.pull_secret.append_to_pods and not wishes.by_pull_secrets:
+        yield Mistake(
+            json_path("$", "pullSecret", "appendToPods"),
+            "needs pull secrets to append, and there are none with this delivery or identity",
+            "use delivery `auto` or `pullSecret` with identity `shared`, or leave it out",
+        )
+
+
+def _against_service_accounts(wishes: AwsEcr) -> Iterator[Mistake]:
+    """A secret is everybody's, and the trust policy needs names."""
     if wishes.delivery == "pullSecret":
         yield Mistake(
-            "identity",
+            json_path("$", "identity"),
             "`serviceAccount` does not go with delivery `pullSecret`, which every pod of a namespace shares",
             "use delivery `node` or `auto`",
         )
     if not wishes.service_accounts:
         yield Mistake(
-            "serviceAccounts",
+            json_path("$", "serviceAccounts"),
             "is missing; identity `serviceAccount` needs to know who may assume the role",
             'name them, such as ["shop/web"]',
         )
+    if wishes.pull_secret.labelled is not None:
+        yield Mistake(
+            json_path("$", "pullSecret", "labelled"),
+            "does not go with identity `serviceAccount`: whoever may read the secret could pull as the role",
+            "use identity `shared`, or leave it out",
+        )
+
+
+def _between_names(wishes: AwsEcr) -> Iterator[Mistake]:
+    name, public_name = wishes.pull_secret.name, wishes.pull_secret.public_name
+    if public_name is None:
+        return
+    path = json_path("$", "pullSecret", "publicName")
+    if PUBLIC_REGISTRY not in wishes.registries:
+        yield Mistake(
+            path,
+            f"names a secret for {PUBLIC_REGISTRY}, which is not among the registries",
+            f'add "{PUBLIC_REGISTRY}" to `settings.awsECR.registries`',
+        )
+    if name == public_name:
+        yield Mistake(
+            path,
+            f"is the name of the other secret, too: `{name}`",
+            "leave it out to have one secret for all registries, or choose another name",
+        )
+
+
+def _twice_adopted(wishes: AwsEcr) -> Iterator[Mistake]:
+    resources = [adopted.resource for adopted in wishes.pull_secret.adopt]
+    for index, resource in enumerate(resources):
+        if resource in resources[:index]:
+            yield Mistake(
+                json_path("$", "pullSecret", "adopt", index, "resource"),
+                f"stands there twice: `{resource}`",
+                "keep one of them",
+            )
 
 
 SCHEMA = AddOnSchema(
