@@ -26,7 +26,7 @@ import urllib3
 from aws.trust_policy import TrustedWorkload, subject, trust_policy
 from kube.client import Client
 from kube.errors import KubeError, NotFound
-from kube.objects import Kind, Object
+from kube.objects import DEPLOYMENT, SERVICE_ACCOUNT, Kind, Object
 from sandbox.world import World
 from tests.support import processes
 from tests.support.kubectl import Kubectl
@@ -138,10 +138,22 @@ class Stage:
     def patch(self, body: dict[str, Any], name: str = "demo") -> None:
         self.call("PATCH", f"/{name}", body)
 
-    def set(self, name: str = "demo", *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
-        """Replaces the add-ons' settings; registries are the one of this account unless others are given."""
-        wishes = {"awsECR": {"registries": [REGISTRY]} | settings, "awsWorkloadIdentity": identity or {}}
-        self.put(name, settings=wishes)
+    def wish(self, name: str = "demo", *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Writes the manifest with these settings of awsECR, pull secrets from one registry unless they say otherwise."""
+        mine = {"registries": [REGISTRY], "delivery": "pullSecret"} | settings
+        self.put(name, settings={"awsECR": mine, "awsWorkloadIdentity": identity or {}})
+
+    def begin(self, *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
+        """From nothing to a cluster that is Ready, its agent running."""
+        self.wish(identity=identity, **settings)
+        self.connect()
+        eventually(
+            lambda: self.exists(DEPLOYMENT, "pullpass-agent", "pullpass-system"),
+            what="the agent",
+            explain=self.logs,
+        )
+        self.kubelet.run("pullpass-system", "pullpass-agent")
+        self.wait_for_state("Ready")
 
     def show(self, name: str = "demo") -> Any:
         return self.call("GET", f"/{name}")
@@ -195,8 +207,10 @@ class Stage:
         files = [self.directory / "controller.log", self.kubelet.log]
         return "\n".join(f"{file.name}: {file.read_text()[-3000:]}" for file in files if file.exists())
 
-    def make_namespace(self, name: str) -> None:
-        self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    def make_namespace(self, name: str, **labels: str) -> None:
+        metadata = {"name": name, "labels": labels}
+        self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        eventually(lambda: self.exists(SERVICE_ACCOUNT, "default", name), what="its default account")
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -210,6 +224,11 @@ def manifest(name: str) -> dict[str, Any]:
         },
         "settings": {"awsECR": {"registries": [REGISTRY]}},
     }
+
+
+def trusting(world: World, role: str = ROLE, *, allow: list[str] | None = None) -> None:
+    """Makes a role that trusts the agent; `allow` are its actions (default: those of a private pull)."""
+    world.create_role(role, trust_policy(role, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]), allow=allow)
 
 
 def publish(client: Client, directory: Path) -> None:
@@ -281,7 +300,7 @@ def stage(
         services.connect(client)
         publish(client, web_site[0])
         world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
-        world.create_role(ROLE, trust_policy(ROLE, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]))
+        trusting(world)
         kubelet = Kubelet(client, cluster.server, directory / "node")
         stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet, services)
         running.append(stage.start("serve"))

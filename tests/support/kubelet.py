@@ -9,6 +9,7 @@ is started again, and one whose pod is deleted ends. Tokens are made once, at th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -118,10 +119,8 @@ class Kubelet:
     def _work(self) -> None:
         try:
             while not self._stopping.is_set():
-                try:
+                with contextlib.suppress(KubeError):  # the API server restarts: processes go on
                     self._look()
-                except KubeError:  # the API server restarts: processes go on
-                    pass
                 self._stopping.wait(_LOOK_SECONDS)
         finally:  # in this thread: the kernel ends what it started together with it
             for pod in self.pods:
@@ -203,10 +202,8 @@ class Kubelet:
         state = "True" if pod.ready else "False"
         conditions = [{"type": kind, "status": state} for kind in ("Ready", "ContainersReady")]
         status = {"phase": "Running", "conditions": conditions}
-        try:
+        with contextlib.suppress(NotFound):
             Kubectl(self.client).patch_status("v1", "Pod", pod.name, status, namespace=pod.namespace)
-        except NotFound:
-            pass
 
     def _volume(self, folder: Path, pod: Object, volume: Object) -> Path:
         folder = folder / str(volume["name"])

@@ -7,6 +7,7 @@ works as the hub installed it: by Service name, port 443 and `caBundle`, with no
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import shutil
@@ -81,10 +82,8 @@ class Services:
     def cut(self) -> None:
         """Ends the connections that are open now."""
         for connection in tuple(self._open):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def _spawn(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, name="services", daemon=True)
