@@ -14,56 +14,45 @@ from collections.abc import Mapping
 import structlog
 
 from agent import settings
-from agent.health import HealthServer, Metrics
-from agent.secrets.loop import SecretsAgent
+from agent.brain import Brain
+from agent.metrics import Metrics
 from agent.secrets.verification import RealAws
-from kube.client import Access, Client
 from kube.errors import KubeError
 from reconcile.clock import SystemClock, SystemRandom
 
+_UNEXPECTED = 1
 _USAGE_ERROR = 2
 
 
 def run(environment: Mapping[str, str]) -> int:
-    """Runs the agent until a signal ends it; returns the exit code (2: a wrong environment)."""
+    """Runs the agent until a signal ends it.
+
+    Returns:
+        The exit code: 2 for a wrong environment or a port that is taken, 1 for what nobody expected.
+    """
     _log_as_json()
     log = structlog.get_logger("agent")
+    metrics = Metrics()
     try:
-        found = settings.read(environment)
-        access = Access(
-            server=found.server,
-            certificate_authority=found.certificate_authority(),
-            token_file=found.kubernetes_token_file,
-            allow_loopback=found.on_loopback,
+        brain = Brain(
+            settings.read(environment),
+            RealAws(metrics.called_aws),
+            clock=SystemClock(),
+            random=SystemRandom(),
+            metrics=metrics,
         )
-        client = Client(access)
-    except (settings.SettingsError, KubeError) as error:
+    except (settings.SettingsError, KubeError, OSError) as error:
         log.error("cannot start", error=str(error))  # noqa: TRY400 - the message says all; a traceback would not help
         return _USAGE_ERROR
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    metrics = Metrics()
-    agent = SecretsAgent(
-        client,
-        RealAws(metrics.called_aws),
-        token_file=found.web_identity_token_file,
-        clock=SystemClock(),
-        random=SystemRandom(),
-        metrics=metrics,
-    )
+    log.info("started", health_port=brain.health_port)
     try:
-        health = HealthServer(
-            found.health_port, loopback=found.on_loopback, ready=agent.ready, metrics=metrics
-        )
-    except OSError as error:
-        log.error("cannot serve health", port=found.health_port, error=str(error))  # noqa: TRY400 - as above
-        return _USAGE_ERROR
-    health.start()
-    log.info("started", health_port=health.port)
-    agent.run(stop)
-    health.stop()
-    client.close()
+        brain.run(stop)
+    except Exception:
+        log.exception("cannot go on")
+        return _UNEXPECTED
     log.info("stopped")
     return 0
 

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from kube import errors
 from kube.access import Access
 from kube.objects import SERVICE_ACCOUNT, Kind, Object, kind_of
-from kube.transport import Answer, Transport
+from kube.transport import KEPT_CONNECTIONS, Answer, Transport
 from kube.watch import Watch, WatchEvent
 
 __all__ = ["FIELD_MANAGER", "Access", "Client", "IssuedToken", "ObjectList", "Watch", "WatchEvent"]
@@ -60,19 +60,26 @@ class Client:
     Args:
         access: Where and with what credential.
         field_manager: Who owns the fields that are written.
+        kept_connections: How many idle ones stay open; should be as many as ask at the same time.
 
     Raises:
         kube.errors.Unreachable: an access that cannot work (not https, PEM that is none, a refused address).
     """
 
-    def __init__(self, access: Access, *, field_manager: str = FIELD_MANAGER) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        field_manager: str = FIELD_MANAGER,
+        kept_connections: int = KEPT_CONNECTIONS,
+    ) -> None:
         self._sent = [0]  # a list: shared with the fenced ones
         self._server = access.server
         self._timeout_seconds = access.timeout_seconds
         self._field_manager = field_manager
         self._counting = threading.Lock()
         self._fence: threading.Event | None = None
-        self._transport = Transport(access)
+        self._transport = Transport(access, kept_connections=kept_connections)
 
     def __repr__(self) -> str:
         return f"Client({self._server!r})"

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from agent.health import Metrics
+from agent import settings
+from agent.brain import Brain
+from agent.metrics import Metrics
 from agent.node.report import Report
-from agent.secrets.loop import SecretsAgent
 from agent.secrets.verification import RealAws
 from kube.client import Access, Client
 from kube.errors import NotFound
@@ -40,6 +41,7 @@ CLUSTER_RULES = [
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
 OWN_RULES = [
     {
@@ -55,6 +57,24 @@ OWN_RULES = [
         "verbs": ["create", "get", "patch"],
     },
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": ["pullpass-agent"],
+        "verbs": ["get", "create", "patch"],
+    },
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["pullpass-pod-identity"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["pullpass-credentials", "pullpass-webhook"],
+        "verbs": ["get", "list", "watch", "create", "patch"],
+    },
 ]
 Found = TypeVar("Found")
 
@@ -69,6 +89,28 @@ def eventually(look: Callable[[], Found | None], *, seconds: float = 15.0) -> Fo
             return found
         assert clock.monotonic() < deadline, "it did not come to that in time"
         threading.Event().wait(0.02)
+
+
+class Replica:
+    """A replica of the agent in a thread, as its process would run it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        metrics = Metrics()
+        self.brain = Brain(
+            settings.read(environment),
+            RealAws(metrics.called_aws),
+            clock=SystemClock(),
+            random=SystemRandom(),
+            metrics=metrics,
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.brain.run, args=(self._stopping,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(15)
+        assert not self._thread.is_alive()
 
 
 class Cell:
@@ -106,7 +148,7 @@ class Cell:
                 registry_endpoint=endpoints["registry"],
             ),
         )
-        self._agents: list[tuple[threading.Thread, threading.Event, Client]] = []
+        self.replicas: list[Replica] = []
         self._install()
 
     def apply(
@@ -123,7 +165,7 @@ class Cell:
     def reconfigure(self, **changes: Any) -> None:
         self.configure(generation=self.configuration.generation + 1, **changes)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, pod: str = "pullpass-agent-1") -> dict[str, str]:
         """As the Deployment sets it, but for the address."""
         (self.folder / "ca.crt").write_text(self._authority)
         return {
@@ -132,6 +174,8 @@ class Cell:
             "PULLPASS_KUBERNETES_CA_FILE": str(self.folder / "ca.crt"),
             "PULLPASS_WEB_IDENTITY_TOKEN_FILE": str(self.folder / "aws"),
             "PULLPASS_HEALTH_PORT": "0",
+            "PULLPASS_WEBHOOK_PORT": "0",
+            "PULLPASS_POD_NAME": pod,
         }
 
     def node(self, name: str, **labels: str) -> None:
@@ -142,39 +186,20 @@ class Cell:
         report = Report(self.configuration.generation, node, "kubeadm", state, **told)  # type: ignore[arg-type]  # a test's state
         self.admin.apply(report.lease("c-1", SystemClock().now()))
 
-    def start(self) -> None:
-        stop, metrics = threading.Event(), Metrics()
-        client = Client(
-            Access(
-                self._server,
-                certificate_authority=self._authority,
-                token_file=str(self.folder / "kubernetes"),
-                allow_loopback=True,
-            )
-        )
-        agent = SecretsAgent(
-            client,
-            RealAws(metrics.called_aws),
-            token_file=str(self.folder / "aws"),
-            clock=SystemClock(),
-            random=SystemRandom(),
-            metrics=metrics,
-        )
-        thread = threading.Thread(target=agent.run, args=(stop,))
-        thread.start()
-        self._agents.append((thread, stop, client))
+    def start(self, pod: str = "pullpass-agent-1") -> "Replica":
+        """Another replica of the whole agent."""
+        replica = Replica(self.environment(pod))
+        self.replicas.append(replica)
+        return replica
 
     def stop(self) -> None:
-        for thread, stop, client in self._agents:
-            stop.set()
-            thread.join(10)
-            assert not thread.is_alive()
-            client.close()
-        self._agents.clear()
+        for replica in self.replicas:
+            replica.stop()
+        self.replicas.clear()
 
     def requests(self) -> int:
-        """What the running agent has sent to the API server."""
-        return self._agents[-1][2].requests
+        """What the running agents have sent to the API server, but for the election."""
+        return sum(replica.brain.requests for replica in self.replicas)
 
     def secret(self, namespace: str) -> Object | None:
         try:
