@@ -22,10 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kube.objects import SECRET, Object
-from schemas.agent_documents import NAMESPACE_NAME
+from schemas.agent_documents import NAMESPACE_NAME, SERVICE_NAME, WEBHOOK_SECRET_NAME
 
-SECRET_NAME = "pullpass-webhook"  # noqa: S105 - the name of an object
-SERVICE_NAME = "pullpass-agent"
 NAMES = (
     f"{SERVICE_NAME}.{NAMESPACE_NAME}.svc",
     f"{SERVICE_NAME}.{NAMESPACE_NAME}.svc.cluster.local",
@@ -114,7 +112,7 @@ def secret(kept: Kept) -> Object:
         "apiVersion": SECRET.api_version,
         "kind": SECRET.kind,
         "metadata": {
-            "name": SECRET_NAME,
+            "name": WEBHOOK_SECRET_NAME,
             "namespace": NAMESPACE_NAME,
             "labels": {"app.kubernetes.io/managed-by": "pullpass"},
         },
