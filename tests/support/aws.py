@@ -86,7 +86,13 @@ class AwsUnderTest:
 
     @property
     def endpoints(self) -> AwsEndpoints:
-        return AwsEndpoints(sts=f"{self.url}/sts", ecr=f"{self.url}/ecr", registry=self.registry_url)
+        return AwsEndpoints(
+            sts=f"{self.url}/sts",
+            ecr=f"{self.url}/ecr",
+            ecr_public=f"{self.url}/ecr-public",
+            registry=self.registry_url,
+            metadata=f"{self.url}/metadata",
+        )
 
     def trust_policy(self, *, audience: str = AUDIENCE, subject: str = SUBJECT) -> dict[str, Any]:
         name = self.issuer.url.removeprefix("https://")

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from sandbox.aws.protocol import Signature
+from sandbox.aws.callers import Caller
 from tests.support.aws import ACCOUNT, REGION, REGISTRY, ROLE, START, AwsUnderTest
 
 World = AwsUnderTest
@@ -23,15 +23,8 @@ def world() -> World:
 
 
 def password(world: World, region: str = REGION) -> str:
-    answer = world.aws._sts.call(  # the shortest way to a password
-        "AssumeRoleWithWebIdentity",
-        {"RoleArn": ROLE, "RoleSessionName": "acme-demo", "WebIdentityToken": world.issuer.token()},
-        world.time,
-    )
-    credentials = answer["Credentials"]
-    assert isinstance(credentials, dict)
-    signed = Signature(credentials["AccessKeyId"], region, "ecr", credentials["SessionToken"])
-    world.aws._ecr.call("GetAuthorizationToken", signed, world.time)
+    caller = Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/pull/acme-demo", ROLE, region)
+    world.aws._ecr.call("GetAuthorizationToken", caller, world.time)  # the shortest way to a password
     passwords: list[str] = list(world.aws.snapshot()["passwords"])
     return passwords[-1]
 
@@ -150,7 +143,7 @@ def test_nothing_can_be_pushed(world: World) -> None:
 
 @pytest.mark.parametrize("reference", ["app", "docker.io/app:1", f"{REGISTRY}/app@sha256:{'0' * 64}"])
 def test_an_image_is_added_under_an_ecr_name(world: World, reference: str) -> None:
-    with pytest.raises(ValueError, match="expected ACCOUNT"):
+    with pytest.raises(ValueError, match="expected an ECR registry"):
         world.registry.add_image(reference)
 
 
