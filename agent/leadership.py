@@ -194,7 +194,7 @@ class Leadership:
             lease = self._read()
             if lease is not None and _holder(lease) == self._holder:
                 self._patch(
-                    lease, {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
+                    lease, {"holderIdentity": None, "leaseDurationSeconds": 1, "renewTime": self._now()}
                 )
         except KubeError as error:
             _log.warning("cannot release the Lease", error=str(error))
