@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from kube import errors
 from kube.access import Access
-from kube.objects import SERVICE_ACCOUNT, Kind, Object, kind_of
+from kube.objects import POD, SERVICE_ACCOUNT, Kind, Object, kind_of
 from kube.transport import KEPT_CONNECTIONS, Answer, Transport
 from kube.watch import Watch, WatchEvent
 
@@ -220,6 +220,22 @@ class Client:
             self._json("DELETE", kind.path(namespace, name), options)
         except errors.NotFound:
             return
+
+    def evict(self, namespace: str, pod: str, *, uid: str, resource_version: str) -> None:
+        """Eviction (policy/v1) of exactly this pod in exactly this state.
+
+        Raises:
+            kube.errors.Conflict: it is another pod by that name, or it changed.
+            kube.errors.TooManyRequests: a PodDisruptionBudget does not allow it now.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": preconditions},
+        }
+        self._json("POST", f"{POD.path(namespace, pod)}/eviction", eviction)
 
     def request_token(
         self, namespace: str, service_account: str, *, audiences: Sequence[str], expiration_seconds: int

@@ -51,6 +51,7 @@ SERVICE = Kind("v1", "Service", "services", namespaced=True)
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas", namespaced=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
+JOB = Kind("batch/v1", "Job", "jobs", namespaced=True)
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", namespaced=True)
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", namespaced=True)
 ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", namespaced=True)
@@ -105,6 +106,7 @@ KINDS: tuple[Kind, ...] = (
     DISRUPTION_BUDGET,
     DEPLOYMENT,
     DAEMON_SET,
+    JOB,
     MUTATING_WEBHOOK,
     POD,
     ECR_PULL_SECRET,

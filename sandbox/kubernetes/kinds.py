@@ -35,7 +35,7 @@ ADMISSION_GROUP = "admissionregistration.k8s.io"
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", False, ("ns",), ("status",))
 NODE = Kind("", "v1", "Node", "nodes", False, ("no",), ("status",))
-POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("status",))
+POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("status", "eviction"))
 SECRET = Kind("", "v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",))
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), ("token",))
