@@ -19,7 +19,7 @@ from agent.secrets.pull_secret import DATA_KEY, EXPIRES_AT, ISSUED_AT, ROLE_ARN,
 from kube.objects import Object
 from schemas.times import format_time, parse_time
 
-__all__ = ["DATA_KEY", "TYPE", "LabelledView"]
+__all__ = ["DATA_KEY", "EXPIRES_AT", "TYPE"]
 
 # Written by ECR Anywhere, and read by its users' dashboards and by its CronJob, which leaves alone what lives for six
 # more hours: kept true where they stand, never added.
@@ -52,6 +52,13 @@ class LabelledView:
     def filled(self) -> bool:
         """Whether Pullpass once filled it."""
         return EXPIRES_AT in self.annotations
+
+    def good(self, now: datetime) -> bool:
+        """Whether what Pullpass filled it with has not expired."""
+        try:
+            return now < parse_time(self.annotations[EXPIRES_AT])
+        except (KeyError, ValueError):
+            return False
 
     def holds(self, content: LabelledContent) -> bool:
         """Whether nothing is to be done."""
@@ -107,10 +114,7 @@ def patch_to_fill(found: LabelledView, content: LabelledContent) -> Object:
 
 def still_good(obj: Object, now: datetime) -> bool:
     """Whether Pullpass filled this Secret with what has not expired."""
-    try:
-        return now < parse_time((obj["metadata"].get("annotations") or {})[EXPIRES_AT]) and is_valid(obj)
-    except (KeyError, TypeError, ValueError):
-        return False
+    return view(obj).good(now) and is_valid(obj)
 
 
 def is_valid(obj: Object) -> bool:
