@@ -63,10 +63,10 @@ class Task:
     """The queue's key: `key` is an object's claim, or has no name and stands for all of its source."""
 
     matter: Matter
-    key: ClaimKey = ClaimKey(ClaimSource.CUSTOM)
+    key: ClaimKey
 
 
-_CLAIMS = Task(Matter.CLAIMS)
+_CLAIMS = Task(Matter.CLAIMS, ClaimKey(ClaimSource.CUSTOM))
 
 
 class CustomResources:
