@@ -111,12 +111,12 @@ class Leadership:
     def _attempt(self) -> _Term | None:
         """Takes the Lease if it is free. One that is gone stays its last holder's until it would have run out."""
         lease = self._read()
+        if lease is None and self._held_for() <= 0:
+            lease = self._client.apply(_EMPTY)  # where another was faster, this answers with its Lease
         if lease is not None:
             self._observe(lease)
-        if self._held_for() > 0:
+        if lease is None or self._held_for() > 0:
             return None
-        if lease is None:
-            lease = self._client.apply(_EMPTY)
         sent_at = self._clock.monotonic()
         try:
             return _Term(self._clock, sent_at, self._put_name(lease))

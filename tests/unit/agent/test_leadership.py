@@ -20,11 +20,16 @@ class Watched(Client):
 
     def __init__(self, client: Client) -> None:
         self.__dict__.update(client.__dict__)
+        self.missing: Callable[[], None] = lambda: None
         self.read: Callable[[], None] = lambda: None
         self.writes: Callable[[], None] = lambda: None
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
-        found = super().get(kind, name, namespace=namespace)
+        try:
+            found = super().get(kind, name, namespace=namespace)
+        except NotFound:
+            self.missing()
+            raise
         self.read()
         return found
 
@@ -188,6 +193,19 @@ def test_of_many_that_begin_at_once_one_leads(election: Election) -> None:
     assert 1 == sum(replica.leads for replica in replicas)
 
 
+def test_one_that_finds_no_lease_and_then_anothers_does_not_lead(election: Election) -> None:
+    quick, late = election.replica("quick"), election.replica("late")
+
+    def overtake() -> None:
+        quick.start()
+        eventually(lambda: quick.leads)
+
+    late.client.missing = overtake
+    late.start()
+    eventually(lambda: election.waits(late))
+    assert (True, []) == (quick.leads, late.terms)
+
+
 def test_one_that_was_overtaken_between_reading_and_writing_does_not_lead(
     election: Election, leader: Replica
 ) -> None:
@@ -320,9 +338,8 @@ def test_work_that_does_not_end_is_noticed(election: Election, leader: Replica) 
     wedged.until = working
     wedged.start()
     eventually(lambda: wedged.leads)
-    election.clock.until_waiting(2)
     wedged.cut_off.set()
-    election.clock.advance(LEASE_SECONDS)
+    election.let_pass(wedged, LEASE_SECONDS)
     eventually(lambda: not wedged.leads)
     before = wedged.leadership.stuck
     election.clock.advance(61)
