@@ -150,9 +150,10 @@ class CustomResources:
     def contribution(self) -> Contribution:
         known, now = self._sum, self._clock.now()
         with self._lock:
-            well = sum(status.is_well(told, now) for told in self._statuses.values())
+            told = [self._statuses.get(claim.key) for claim in known.claims]
+        well = sum(each is not None and status.is_well(each, now) for each in told)
         return Contribution(
-            custom_resources=None if known.total is None else (known.total, min(well, known.total)),
+            custom_resources=None if known.total is None else (known.total, well),
             errors=known.errors,
             left=known.left,
         )
