@@ -14,7 +14,7 @@ from typing import Any
 from agent.custom_resources.resource import Resource
 from agent.secrets.duties import ClaimStatus
 from kube.objects import Object
-from schemas.times import format_time
+from schemas.times import format_time, parse_time
 
 REFUSED = "CustomResourceRefused"
 NAMESPACE_ERROR_LIMIT = 20
@@ -61,12 +61,13 @@ def expiry(told: ClaimStatus) -> datetime | None:
 
 def is_well(told: ClaimStatus, now: datetime) -> bool:
     """Whether all that is claimed stands."""
-    return _credentials(told, now).holds and _namespaces(told).holds
+    return _credentials(told, expiry(told), now).holds and _namespaces(told).holds
 
 
 def served(resource: Resource, told: ClaimStatus, problems: tuple[str, ...], now: datetime) -> Object:
     """The status of an object whose claim is served."""
-    credentials, namespaces = _credentials(told, now), _namespaces(told)
+    until = expiry(told) or _ran_out(resource, told, now)
+    credentials, namespaces = _credentials(told, until, now), _namespaces(told)
     if problems:
         ready = Verdict("False", REFUSED, "; ".join(problems))
     else:
@@ -92,7 +93,6 @@ def served(resource: Resource, told: ClaimStatus, problems: tuple[str, ...], now
     }
     if told.refreshed_at:
         status["lastRefreshTime"] = format_time(max(told.refreshed_at.values()))
-    until = expiry(told)
     if until is not None:
         status["expirationTime"] = format_time(until)
     if told.errors:
@@ -155,8 +155,18 @@ def _failure(condition: Mapping[str, Any] | None) -> str | None:
     return str(condition["reason"])
 
 
-def _credentials(told: ClaimStatus, now: datetime) -> Verdict:
-    until = expiry(told)
+def _ran_out(resource: Resource, told: ClaimStatus, now: datetime) -> datetime | None:
+    """When the credential ended that the status still speaks of; the loop says nothing of one that is good no more."""
+    if told.failure is not None or told.expires_at:
+        return None
+    try:
+        stored = parse_time(str(resource.status.get("expirationTime")))
+    except ValueError:
+        return None
+    return stored if stored <= now else None
+
+
+def _credentials(told: ClaimStatus, until: datetime | None, now: datetime) -> Verdict:
     good = until is not None and until > now
     if told.failure is not None:
         code, words = told.failure

@@ -75,6 +75,14 @@ def test_a_credential_that_ran_out_is_no_longer_valid() -> None:
     assert ("False", "Expired") == conditions(written(makers.told(**GOOD), now=LATER))["CredentialsValid"]
 
 
+def test_one_that_ran_out_while_the_object_is_suspended_stays_told() -> None:
+    suspended = makers.claim(suspended=True)
+    before = written(makers.told(suspended, **GOOD))
+    after = written(makers.told(suspended, selected=2), now=LATER, status=before)
+    assert ("False", "Expired") == conditions(after)["Ready"]
+    assert "2026-11-22T17:40:00Z" == after["expirationTime"]
+
+
 def test_the_credential_that_ends_first_counts() -> None:
     registries = tuple(found for host in (REGISTRY, "public.ecr.aws") if (found := parse(host)))
     claim = makers.claim(registries=registries)
