@@ -23,9 +23,8 @@ from kube.client import Client
 from kube.errors import Conflict, KubeError, NotFound
 from kube.objects import LEASE, Object
 from reconcile.clock import Clock, Random
-from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
+from schemas.agent_documents import LEASE_NAME, NAMESPACE_NAME
 
-LEASE_NAME = AGENT_ACCOUNT
 LEASE_SECONDS = 10
 RENEW_SECONDS = 3.0
 RETRY_SECONDS = 2.0

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from agent.leadership import LEASE_NAME, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Leadership, _Term
+from agent.leadership import LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Leadership, _Term
 from kube.client import Client
 from kube.errors import NotFound
 from kube.objects import LEASE, Kind, Object
 from reconcile.clock import FakeClock, FakeRandom
+from schemas.agent_documents import LEASE_NAME
 from tests.unit.agent.cell import OURS, Cell, eventually
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
