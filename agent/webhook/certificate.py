@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -36,6 +36,14 @@ _COMMON_NAME = "Pullpass webhook"
 
 _CERTIFICATE, _KEY, _AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 _NEXT_CERTIFICATE, _NEXT_KEY = "next.crt", "next.key"
+# What parsing bytes that are no certificate or key of ours ends in.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class Spoiled(Exception):
@@ -136,13 +144,13 @@ def read(obj: Object, now: datetime) -> Kept:
         serving = _serving(decoded[_CERTIFICATE], decoded[_KEY], authorities, now)
     except KeyError as error:
         raise Spoiled(f"{error.args[0]} is missing") from None
-    except (ValueError, TypeError):
+    except _UNREADABLE:
         raise Spoiled("it holds no certificate, key and authorities in PEM") from None
     upcoming = None
     if _NEXT_CERTIFICATE in decoded and _NEXT_KEY in decoded:
         try:
             upcoming = _serving(decoded[_NEXT_CERTIFICATE], decoded[_NEXT_KEY], authorities, now)
-        except (Spoiled, ValueError, TypeError):
+        except (Spoiled, *_UNREADABLE):
             upcoming = None  # another next one is made
     return Kept(serving, tuple(_pem(authority) for authority in authorities), upcoming)
 
@@ -241,7 +249,7 @@ def _vouches(authority: x509.Certificate, certificate: x509.Certificate, now: da
     try:
         certificate.verify_directly_issued_by(authority)
         constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (*_UNREADABLE, InvalidSignature, x509.ExtensionNotFound):
         return False
     return constraints.ca and authority.not_valid_before_utc <= now < authority.not_valid_after_utc
 

@@ -187,7 +187,9 @@ def test_an_idle_connection_is_ended_at_last(serve: Serve) -> None:
     serving = serve(clock)
     with serving.client() as client:
         ask(client, review())
-        assert wait_for(lambda: any(each.idle_since is not None for each in serving.server._connections._open))
+        assert wait_for(
+            lambda: any(each.idle_since is not None for each in serving.server._connections._open)
+        )
         clock.advance(121)
         assert ended(client.sock)
 
@@ -197,7 +199,9 @@ def test_one_connection_too_many_takes_the_place_of_the_longest_idle_one(serving
     try:
         for _ in range(64):
             clients.append(serving.trust().wrap_socket(serving.plain(), server_hostname=certificate.NAMES[0]))
-        assert wait_for(lambda: all(each.idle_since is not None for each in serving.server._connections._open))
+        assert wait_for(
+            lambda: all(each.idle_since is not None for each in serving.server._connections._open)
+        )
         assert serving.server.connections == 64
         assert serving.post(review())[0] == 200
         assert ended(clients[0])
