@@ -1,9 +1,8 @@
 """Whether a new pod would pull where this one cannot. Pure.
 
-A pod's pull secrets are fixed when it is made. So it is retried only if a new one would have something that it had not:
-our secret among its own, or our secret at all when the kubelet tries first. A pod that has all of it and is turned away
-is turned away for another reason, and so would a new one be: that is why nothing is deleted in a loop. Called by
-`agent.pods.stuck`.
+A pod's pull secrets are fixed when it is made. So a new one helps if it would have something that this one had not: our
+secret among its own, or our secret at all when the kubelet tries first. A pod that has all of it and is turned away is
+turned away for another reason, and so will most likely a new one be. Called by `agent.pods.stuck`.
 """
 
 from __future__ import annotations

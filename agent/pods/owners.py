@@ -30,13 +30,14 @@ _BACKOFF = Backoff(base=60.0, maximum=3600.0)
 _FORGOTTEN_SECONDS = 3600.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Round:
-    """`pods` (uids) may go; those that come after wait until `until` (monotonic)."""
+    """`pods` (uids) may go; those that come after wait until `until`. Times are monotonic."""
 
     pods: frozenset[str]
     number: int
     until: float
+    seen_at: float
 
 
 class Rounds:
@@ -54,16 +55,30 @@ class Rounds:
             pods: All its pods that a retry would help.
             now: Monotonic.
         """
-        self._rounds = {
-            uid: past for uid, past in self._rounds.items() if now < past.until + _FORGOTTEN_SECONDS
-        }
-        current = self._rounds.get(owner)
+        current = self._current(owner, now)
         if current is None or now >= current.until:
             number = 0 if current is None else current.number + 1
             until = now + _BACKOFF.delay(number, self._random)
-            current = self._rounds[owner] = _Round(frozenset(pods), number, until)
+            current = self._rounds[owner] = _Round(frozenset(pods), number, until, now)
         going = current.pods.intersection(pods)
         return going, (current.until - now if len(going) < len(pods) else 0.0)
+
+    def is_first(self, owner: str, pod: str, now: float) -> bool:
+        """Whether nothing of the owner's was retried before this pod (uid) was stuck."""
+        current = self._current(owner, now)
+        return current is None or (current.number == 0 and pod in current.pods)
+
+    def _current(self, owner: str, now: float) -> _Round | None:
+        """The owner's round; one with pods that are stuck still is not forgotten."""
+        self._rounds = {
+            uid: past
+            for uid, past in self._rounds.items()
+            if now < max(past.until, past.seen_at) + _FORGOTTEN_SECONDS
+        }
+        current = self._rounds.get(owner)
+        if current is not None:
+            current.seen_at = now
+        return current
 
 
 def replaces(owner: Owner) -> bool:

@@ -195,14 +195,25 @@ class _Watching:
             )
             for name, pod, hosts in stuck
         ]
+        retried = [(name, pod) for name, pod, verdict in verdicts if self._is_retried(pod, verdict)]
         for name, pod, verdict in verdicts:
-            self._explain(namespace, name, pod, verdict, secrets)
-        wait = self._evict_of(
-            namespace, [(name, pod) for name, pod, verdict in verdicts if verdict is Verdict.RETRY]
-        )
+            if (name, pod) not in retried:
+                self._explain(namespace, name, pod, verdict, secrets)
+        wait = self._evict_of(namespace, retried)
         if any(verdict is Verdict.WAIT for _, _, verdict in verdicts):
             raise Retryable("a pull secret, or a reference to it, is not there yet")
         return RequeueAfter(wait) if wait else Done()
+
+    def _is_retried(self, pod: StuckPod, verdict: Verdict) -> bool:
+        """Once, a pod goes that has all and is turned away: another node may do better, and at once."""
+        if verdict is not Verdict.TURNED_AWAY:
+            return verdict is Verdict.RETRY
+        owner = pod.owner
+        return (
+            owner is not None
+            and replaces(owner)
+            and self._rounds.is_first(owner.uid, pod.uid, self._clock.monotonic())
+        )
 
     def _stuck(self, namespace: str) -> list[tuple[str, StuckPod, frozenset[str]]]:
         """Name, view and refusing hosts, by name: a StatefulSet's first pod goes first."""

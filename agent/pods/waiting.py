@@ -21,7 +21,7 @@ _FAILED, _BACKING_OFF = "ErrImagePull", "ImagePullBackOff"
 _MIRROR = "kubernetes.io/config.mirror"
 
 _URL = re.compile(r"https?://[^\s\"]+")
-# A kubelet before 1.32 says no more than this while it waits, and the reason only between two waits.
+# Older kubelets say no more than this while they wait, and the reason only between two waits.
 _WITHOUT_A_REASON = re.compile(r'Back-off pulling image\s*"?"?')
 _NOT_LET_IN = re.compile(
     r"no basic auth credentials"

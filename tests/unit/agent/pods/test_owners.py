@@ -75,6 +75,18 @@ def test_each_round_takes_longer_up_to_an_hour(rounds: Rounds) -> None:
     assert [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600] == waits
 
 
+def test_an_owner_whose_pod_is_stuck_still_is_not_forgotten(rounds: Rounds) -> None:
+    rounds.admitted("o", ["a"], 0.0)
+    first = [rounds.is_first("o", "b", hour * 3_000.0) for hour in range(1, 9)]
+    assert [False] * 8 == first
+
+
+def test_only_what_was_stuck_before_anything_was_retried_is_first(rounds: Rounds) -> None:
+    before = rounds.is_first("o", "a", 0.0)
+    rounds.admitted("o", ["a"], 0.0)
+    assert (True, True, False) == (before, rounds.is_first("o", "a", 1.0), rounds.is_first("o", "b", 1.0))
+
+
 def test_owners_do_not_wait_for_each_other(rounds: Rounds) -> None:
     rounds.admitted("o", ["a"], 0.0)
     assert frozenset({"b"}) == rounds.admitted("p", ["b"], 1.0)[0]

@@ -236,13 +236,32 @@ def test_it_is_evicted_once_the_webhook_appends(scene: Scene, duty: StuckPods) -
     eventually(lambda: not scene.there("app-1"))
 
 
-def test_a_pod_that_has_the_secret_and_is_turned_away_is_left_and_told(scene: Scene, duty: StuckPods) -> None:
-    scene.secret()
+def younger_than_the_secret(scene: Scene) -> None:
+    """Kubernetes tells times in whole seconds."""
     made = scene.client.get(SECRET, "pullpass-ecr", namespace="default")
     made_at = parse_time(made["metadata"]["creationTimestamp"])
-    # Kubernetes tells times in whole seconds, and the pod is to be the younger one.
     eventually(lambda: SystemClock().now() >= made_at + timedelta(seconds=1))
-    scene.pod("app-1", REPLICA_SET, imagePullSecrets=[{"name": "pullpass-ecr"}])
+
+
+def test_a_pod_that_has_the_secret_and_is_turned_away_is_retried_once(scene: Scene, duty: StuckPods) -> None:
+    scene.secret()
+    younger_than_the_secret(scene)
+    named = [{"name": "pullpass-ecr"}]
+    scene.pod("app-1", REPLICA_SET, imagePullSecrets=named)
+    duty.follow(CONFIGURATION)
+    eventually(lambda: not scene.there("app-1"))
+    scene.pod("app-2", REPLICA_SET, imagePullSecrets=named)
+    assert "turns it away" in scene.told.wait_for("Pod", "app-2", "PullNotRetried")
+    assert scene.there("app-2")
+
+
+@pytest.mark.parametrize("owner", [None, JOB], ids=["nobody", "a Job"])
+def test_a_pod_that_is_turned_away_is_left_where_that_costs_more(
+    scene: Scene, duty: StuckPods, owner: Object | None
+) -> None:
+    scene.secret()
+    younger_than_the_secret(scene)
+    scene.pod("app-1", owner, imagePullSecrets=[{"name": "pullpass-ecr"}])
     duty.follow(CONFIGURATION)
     assert "turns it away" in scene.told.wait_for("Pod", "app-1", "PullNotRetried")
     assert scene.there("app-1")
