@@ -12,10 +12,12 @@ import functools
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,9 +172,12 @@ class Stage:
 
     def connect(self, name: str = "demo") -> None:
         """`pullpass connect` with the admin's kubeconfig, AWS endpoints pointing to the sandbox's."""
-        endpoints = self.world.aws_endpoints
         settings = self.directory / "connection.json"
-        aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
+        aws = {
+            f"{re.sub('[_-](.)', lambda found: found[1].upper(), service)}Endpoint": url
+            for service, url in self.world.aws_endpoints.items()
+            if service != "iam"
+        }
         settings.write_text(json.dumps({"timeoutSeconds": 5, "aws": aws}))
         kubeconfig = self.cluster.directory / "kubeconfig"
         result = self.pullpass(
@@ -248,80 +253,81 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    directory = tmp_path_factory.mktemp("site")
+@contextmanager
+def static_site(directory: Path) -> Iterator[str]:
+    """The URL of a web server of static files."""
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield directory, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def world(web_site: tuple[Path, str]) -> Iterator[World]:
-    world = World(run_workloads=False, public_hosts={ISSUER_HOST: web_site[1]})
-    world.start()
-    yield world
-    world.stop()
-
-
-@pytest.fixture(scope="module")
-def stage(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    etcd: Etcd,
-    world: World,
-    web_site: tuple[Path, str],
-) -> Iterator[Stage]:
-    """A cluster, a hub and a controller of the module's own; nothing is registered yet."""
-    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
-    directory = tmp_path_factory.mktemp(name)
-    running: list[subprocess.Popen[bytes]] = []
-    client: Client | None = None
-    kubelet: Kubelet | None = None
-    services = Services(lambda: kubelet.pods if kubelet is not None else ())
-    services.start()
-    cluster = RealCluster(
-        name,
-        directory / "cluster",
-        etcd,
-        issuer=ISSUER,
-        controller_manager=True,
-        egress=services.egress(),
-    )
     try:
-        cluster.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def on_stage(name: str, directory: Path, etcd: Etcd, *, flags: Sequence[str] = ()) -> Iterator[Stage]:
+    """A cluster, its public issuer, an AWS, a hub and a controller; nothing is registered yet.
+
+    `flags` are the API server's.
+    """
+    site = directory / "site"
+    site.mkdir()
+    with ExitStack() as stack:
+        url = stack.enter_context(static_site(site))
+        world = World(run_workloads=False, public_hosts={ISSUER_HOST: url})
+        world.start()
+        stack.callback(world.stop)
+        services = Services(lambda: kubelet.pods)
+        services.start()
+        stack.callback(services.stop)
+        cluster = RealCluster(
+            name,
+            directory / "cluster",
+            etcd,
+            issuer=ISSUER,
+            controller_manager=True,
+            egress=services.egress(),
+            flags=tuple(flags),
+        )
         client = Client(cluster.admin())
+        stack.callback(client.close)
+        stack.callback(cluster.stop)
+        kubelet = Kubelet(client, cluster.server, directory / "node")
+        stack.callback(kubelet.stop)
+        cluster.start()
         services.connect(client)
-        publish(client, web_site[0])
+        publish(client, site)
         world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
         trusting(world)
-        kubelet = Kubelet(client, cluster.server, directory / "node")
         stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet, services)
-        running.append(stage.start("serve"))
+        hub = stage.start("serve")
+        stack.callback(processes.stop, hub)
         eventually(
             lambda: _serves(stage),
             what="the API serves",
             explain=(directory / "serve.log").read_text,
         )
         stage.controller = stage.start("controller")
+        try:
+            yield stage
+        finally:
+            stage.pool.clear()
+            processes.stop(stage.controller)
+
+
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, etcd: Etcd
+) -> Iterator[Stage]:
+    """A stage of the module's own."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    with on_stage(name, tmp_path_factory.mktemp(name), etcd) as stage:
         yield stage
-        stage.pool.clear()
-        running.append(stage.controller)
-    finally:
-        for process in reversed(running):
-            processes.stop(process)
-        if kubelet is not None:
-            kubelet.stop()
-        cluster.stop()
-        services.stop()
-        if client is not None:
-            client.close()
 
 
 def _serves(stage: Stage) -> bool:

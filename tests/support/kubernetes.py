@@ -74,6 +74,7 @@ class RealCluster:
         controller_manager: Starts it, too: new namespaces get their `default` ServiceAccount.
         address: Where the API server listens; one that is not loopback is a node's `kubernetes` Service, too.
         egress: An EgressSelectorConfiguration: how the API server reaches Services (`tests.support.services`).
+        flags: More flags of the API server.
     """
 
     name: str
@@ -83,6 +84,7 @@ class RealCluster:
     controller_manager: bool = False
     address: str = "127.0.0.1"
     egress: str = ""
+    flags: tuple[str, ...] = ()
     port: int = field(default_factory=processes.free_port)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -205,6 +207,7 @@ class RealCluster:
             "--allow-privileged=true",
             "--enable-admission-plugins=NodeRestriction",
             "--shutdown-send-retry-after=false",
+            *self.flags,
             *([f"--egress-selector-config-file={directory / 'egress.json'}"] if self.egress else []),
         ]
 
