@@ -11,12 +11,13 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from agent.informer import Informer, Scope
-from agent.secrets.pull_secret import ADD_ON, LONGEST_LIFE
+from agent.secrets.content import LabelledContent
+from agent.secrets.pull_secret import ADD_ON
 from aws.credentials import RegistryCredential
 from kube.client import Client
 from kube.errors import NotFound
@@ -25,7 +26,11 @@ from reconcile.clock import Clock, Random
 from schemas.agent_documents import CREDENTIALS_NAME, NAMESPACE_NAME, labels
 from schemas.times import format_time, parse_time
 
+__all__ = ["LabelledContent", "StoredContent", "StoredCredential", "delete", "load", "read_content", "save"]
+
 CONTENT_KEY = "add-on"
+# https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html: valid for 12 hours.
+LONGEST_LIFE = timedelta(hours=12)
 CLOCK_SKEW = timedelta(minutes=5)
 _TYPE = "Opaque"
 
@@ -35,7 +40,6 @@ class StoredCredential:
     """One credential as it is kept; `name` is `DIGEST.REGION` of its `CredentialKey`.
 
     `identity` names it in words, `role_arn` is "" where it is no role's. `refresh_at` was drawn when it was issued.
-    `serves` are the claims it was given to: until theirs is there, they keep it.
     """
 
     name: str
@@ -43,17 +47,6 @@ class StoredCredential:
     role_arn: str
     credential: RegistryCredential
     refresh_at: datetime
-    serves: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class LabelledContent:
-    """What a labelled secret is filled with: `data` is the whole `.dockerconfigjson`, not in base64."""
-
-    data: bytes = field(repr=False)
-    issued_at: datetime
-    expires_at: datetime
-    role_arn: str
 
 
 class StoredContent:
@@ -151,6 +144,15 @@ def save(
     )
 
 
+def delete(client: Client) -> None:
+    """Keeps nothing any more.
+
+    Raises:
+        kube.errors.KubeError: the cluster's API failed.
+    """
+    client.delete(SECRET, CREDENTIALS_NAME, namespace=NAMESPACE_NAME)
+
+
 def read_content(obj: Object) -> LabelledContent | None:
     """The content for labelled secrets in the Secret; None where there is none that can be read."""
     try:
@@ -176,7 +178,6 @@ def _as_members(stored: StoredCredential) -> Mapping[str, Any]:
         "issuedAt": format_time(credential.issued_at),
         "expiresAt": format_time(credential.expires_at),
         "refreshAt": format_time(stored.refresh_at),
-        "serves": sorted(stored.serves),
     }
 
 
@@ -197,7 +198,6 @@ def _read_credential(name: str, text: str, now: datetime) -> StoredCredential | 
             str(members["roleArn"]),
             credential,
             parse_time(members["refreshAt"]),
-            frozenset(str(each) for each in members["serves"]),
         )
     except (KeyError, TypeError, ValueError):
         return None

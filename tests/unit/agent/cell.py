@@ -73,7 +73,7 @@ OWN_RULES = [
         "apiGroups": [""],
         "resources": ["secrets"],
         "resourceNames": ["pullpass-credentials", "pullpass-webhook"],
-        "verbs": ["get", "list", "watch", "create", "patch"],
+        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
     },
 ]
 Found = TypeVar("Found")
