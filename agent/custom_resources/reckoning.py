@@ -14,8 +14,9 @@ from agent.custom_resources.keys import KeyVersions, Place
 from agent.custom_resources.resource import Reading, Resource
 from agent.custom_resources.status import REFUSED
 from agent.secrets.claims import Claim, ClaimKey, ClaimSource
+from agent.secrets.pull_secret import word_of
 from kube.errors import Forbidden
-from kube.objects import ALCHEMY_PULL_SECRET
+from kube.objects import ALCHEMY_PULL_SECRET, ECR_PULL_SECRET
 from schemas.addons.aws_ecr import Adopted
 from schemas.agent_documents import NAMESPACE_ERROR_LIMIT, AgentConfiguration, NamespaceError
 
@@ -145,15 +146,23 @@ def _errors(
     """What is said of no namespace but of the whole; "" is the namespace."""
     errors = []
     if wish and (why := _unavailable(watched.custom)):
-        errors.append(NamespaceError("", "RightsMissing", f"ECRPullSecret of pullpass.dev {why}"))
+        errors.append(
+            _error(ClaimKey(ClaimSource.CUSTOM), REFUSED, f"{ECR_PULL_SECRET.plural}.pullpass.dev {why}")
+        )
     if older is not None and (why := _unavailable(watched.adopted)):
-        errors.append(NamespaceError("", "AdoptedResourceMissing", f"{older.resource} {why}"))
+        errors.append(
+            _error(ClaimKey(ClaimSource.ADOPTED), "AdoptedResourceMissing", f"{older.resource} {why}")
+        )
     errors += [
-        NamespaceError("", REFUSED, f"ECRPullSecret {key.name}: {'; '.join(each.reading.problems)}")
+        _error(key, REFUSED, f"ECRPullSecret {key.name}: {'; '.join(each.reading.problems)}")
         for key, each in understood.items()
         if each.reading.problems
     ]
     return tuple(errors[:NAMESPACE_ERROR_LIMIT])
+
+
+def _error(key: ClaimKey, code: str, message: str) -> NamespaceError:
+    return NamespaceError("", code, message, secret="", claim=word_of(key))
 
 
 def _unavailable(kind: Installed) -> str:

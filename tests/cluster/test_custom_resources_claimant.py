@@ -390,7 +390,9 @@ def test_removal_after_a_restart_lets_go_what_an_earlier_agent_held(installed: S
 def test_a_definition_that_comes_later_is_found_and_one_that_goes_claims_nothing(scene: Scene) -> None:
     claimant = scene.start()
     scene.until(lambda: claimant.synced, "known to be absent")
-    assert ["RightsMissing"] == [error.code for error in claimant.contribution().errors]
+    assert [("custom", "CustomResourceRefused")] == [
+        (error.claim, error.code) for error in claimant.contribution().errors
+    ]
     install(scene.client, custom_resource.definition())
     scene.apply()
     scene.until(lambda: "shop" in scene.claimed(), "claimed")
