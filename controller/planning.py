@@ -62,6 +62,7 @@ def plan(
         context.generation,
         context.connection,
         context.identity,
+        context.server,
         wanted,
         tuple(stages.items()),
         tuple(going_on),

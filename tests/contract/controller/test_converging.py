@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.agent_rights import SECRETS_ROLE
 from fleet import connections, events
 from fleet.work import Bell
 from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ROLE, SERVICE_ACCOUNT
@@ -46,7 +46,7 @@ def look_of(hub: Hub) -> list[str]:
         f"GET /apis/apps/v1/{namespace}/deployments{selector}",
         f"GET {rbac}/{namespace}/roles{selector}",
         f"GET {rbac}/{namespace}/rolebindings{selector}",
-        f"GET {rbac}/clusterrolebindings?fieldSelector=metadata.name%3D{AGENT_SECRETS_ROLE}&limit=500",
+        f"GET {rbac}/clusterrolebindings?fieldSelector=metadata.name%3D{SECRETS_ROLE}&limit=500",
     ]
 
 
@@ -134,7 +134,7 @@ def test_after_an_hour_everything_is_asked_again(ready_hub: Hub) -> None:
         (DEPLOYMENT, NAMESPACE_NAME, AGENT_ACCOUNT, {"spec": {"replicas": 0}}),
         (SERVICE_ACCOUNT, NAMESPACE_NAME, AGENT_ACCOUNT, {"automountServiceAccountToken": True}),
         (ROLE, NAMESPACE_NAME, AGENT_ACCOUNT, {"rules": []}),
-        (CLUSTER_ROLE_BINDING, None, AGENT_SECRETS_ROLE, {"subjects": []}),
+        (CLUSTER_ROLE_BINDING, None, SECRETS_ROLE, {"subjects": []}),
         (
             CONFIG_MAP,
             NAMESPACE_NAME,
@@ -161,7 +161,7 @@ def test_what_somebody_edits_is_put_right(
 
 def test_what_somebody_deletes_comes_back(ready_hub: Hub) -> None:
     ready_hub.admin.delete(DEPLOYMENT, AGENT_ACCOUNT, namespace=NAMESPACE_NAME)
-    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, AGENT_SECRETS_ROLE)
+    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, SECRETS_ROLE)
     ready_hub.run()
     assert names(ready_hub) == CONTENT
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from controller import rights
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.agent_rights import SECRETS_ROLE
 from fleet import clusters
 from kube.client import Client
 from kube.errors import ApiError, Forbidden
@@ -164,7 +164,7 @@ def test_the_hub_binds_no_other_role(real_hub: Hub) -> None:
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": AGENT_SECRETS_ROLE},
+        "metadata": {"name": SECRETS_ROLE},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
     }
     with pytest.raises(ApiError):
