@@ -8,7 +8,6 @@ import pytest
 
 from kube.objects import POD, Object
 from tests.cluster.conftest import ACCOUNT, REGISTRY, Stage, eventually
-from tests.cluster.pull_secrets import opens, references
 
 IMAGE = f"{REGISTRY}/team/app:1.0"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/workload"
@@ -20,14 +19,32 @@ NOT_FOUND = f'failed to resolve reference "{IMAGE}": {IMAGE}: not found'
 TOKEN_FILE = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token"
 
 
+FOREIGN_IMAGE = "registry.example.com/team/app:1.0"
+BARE: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "bare", "namespace": "shop", "labels": {"app": "bare"}},
+    "spec": {"containers": [{"name": "app", "image": IMAGE}]},
+}
+
+
 @pytest.fixture(scope="module", autouse=True)
-def ready(stage: Stage) -> None:
+def stuck(stage: Stage) -> dict[str, Object]:
+    """Pods that came before their credentials, and are stuck when the add-on is enabled; by their app."""
     for name in ("shop", "apps"):
         stage.make_namespace(name)
+    stage.kubectl.apply(BARE)
+    for name, image in (("early", IMAGE), ("missing", IMAGE), ("foreign", FOREIGN_IMAGE)):
+        stage.kubectl.apply(workload(name, image))
+    pods = {name: pod_of(stage, name) for name in ("bare", "early", "missing", "foreign")}
+    for name, message in (("bare", DENIED), ("early", DENIED), ("missing", NOT_FOUND)):
+        stick(stage, pods[name], message)
+    stick(stage, pods["foreign"], DENIED.replace(IMAGE, FOREIGN_IMAGE), FOREIGN_IMAGE)
     stage.begin(
         pullSecret={"namespaces": ["shop"], "retryPods": True},
         identity={"region": "eu-central-1"},
     )
+    return pods
 
 
 def workload(name: str, image: str = IMAGE) -> Object:
@@ -75,46 +92,26 @@ def stick(stage: Stage, pod: Object, message: str, image: str = IMAGE) -> None:
     stage.kubectl.patch_status("v1", "Pod", pod["metadata"]["name"], status, namespace="shop")
 
 
-def test_a_pod_that_came_before_its_credentials_is_replaced(stage: Stage) -> None:
-    eventually(lambda: opens(stage, "shop", "pullpass-ecr", REGISTRY), what="a good secret")
-    eventually(lambda: references(stage, "shop") == ["pullpass-ecr"], what="the reference")
-    stage.kubectl.apply(workload("early"))
-    first = pod_of(stage, "early")
-    stick(stage, first, DENIED)
-    eventually(
-        lambda: pod_of(stage, "early")["metadata"]["uid"] != first["metadata"]["uid"],
+def test_a_pod_that_came_before_its_credentials_is_replaced(stage: Stage, stuck: dict[str, Object]) -> None:
+    replaced = eventually(
+        lambda: next(
+            (
+                pod
+                for pod in (pod_of(stage, "early"),)
+                if pod["metadata"]["uid"] != stuck["early"]["metadata"]["uid"]
+            ),
+            None,
+        ),
         what="another pod",
         explain=stage.logs,
     )
+    assert [{"name": "pullpass-ecr"}] == replaced["spec"]["imagePullSecrets"]
 
 
-def test_others_are_left_alone(stage: Stage) -> None:
+def test_others_are_left_alone(stage: Stage, stuck: dict[str, Object]) -> None:
     """Nobody would make a bare pod again; what is not found, no credential brings; other registries are not ours."""
-    bare: Object = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "bare", "namespace": "shop", "labels": {"app": "bare"}},
-        "spec": {"containers": [{"name": "app", "image": IMAGE}]},
-    }
-    foreign = "registry.example.com/team/app:1.0"
-    stage.kubectl.apply(bare)
-    stage.kubectl.apply(workload("missing"))
-    stage.kubectl.apply(workload("foreign", foreign))
-    pods = {name: pod_of(stage, name) for name in ("bare", "missing", "foreign")}
-    stick(stage, pods["bare"], DENIED)
-    stick(stage, pods["missing"], NOT_FOUND)
-    stick(stage, pods["foreign"], DENIED.replace(IMAGE, foreign), foreign)
-    stage.kubectl.apply(workload("witness"))
-    witness = pod_of(stage, "witness")
-    stick(stage, witness, DENIED)
-    eventually(
-        lambda: pod_of(stage, "witness")["metadata"]["uid"] != witness["metadata"]["uid"],
-        what="a pod that is ours to retry goes",
-        explain=stage.logs,
-    )
-    assert {name: pod["metadata"]["uid"] for name, pod in pods.items()} == {
-        name: pod_of(stage, name)["metadata"]["uid"] for name in pods
-    }
+    others = {name: pod["metadata"]["uid"] for name, pod in stuck.items() if name != "early"}
+    assert others == {name: pod_of(stage, name)["metadata"]["uid"] for name in others}
 
 
 def account(name: str, **annotations: str) -> Object:
