@@ -19,7 +19,8 @@ from sandbox.aws.sts import Sts
 INSTANCE = "i-0123456789abcdef0"
 SESSION = timedelta(hours=6)
 
-_ROLES = "latest/meta-data/iam/security-credentials/"
+_TOKEN = "latest/api/token"  # noqa: S105 - a path
+_ROLES = "latest/meta-data/iam/security-credentials"
 
 
 class Metadata:
@@ -33,13 +34,13 @@ class Metadata:
 
     def operation(self, path: str) -> str:
         """Under which name a request is counted."""
-        if path == "latest/api/token":
+        if path == _TOKEN:
             return "MetadataToken"
         return "MetadataRole" if path == _ROLES else "MetadataCredentials"
 
     def serve(self, request: Request, path: str, now: datetime) -> Response:
         """The answer; raises `AwsError`, of which only status and message are said here."""
-        if path == "latest/api/token":
+        if path == _TOKEN:
             return self._token(request, now)
         expiry = self._tokens.get(request.headers.get("X-aws-ec2-metadata-token", ""))
         if expiry is None or expiry <= now:
@@ -49,7 +50,7 @@ class Metadata:
         name = self.role_arn.rpartition("/")[2]
         if path == _ROLES:
             return Response(name)
-        if path != _ROLES + name:
+        if path != f"{_ROLES}/{name}":
             raise AwsError("NotFound", "Not Found", status=404)
         return Response(json.dumps(self._credentials(self.role_arn, now)), content_type="application/json")
 

@@ -13,7 +13,8 @@ from aws import chain, ecr, registry, sessions
 from aws.chain import Walk
 from aws.credentials import AwsEndpoints
 from aws.hops import Hop, HopName
-from aws.identities import RoleLink, WebIdentity
+from aws.identities import AccessKeys, InstanceMetadata, RoleLink, WebIdentity
+from aws.registry_hosts import PUBLIC, PUBLIC_HOSTS
 from aws.sessions import Source
 from tests.support.aws import ACCOUNT, AUDIENCE, ISSUER, REGION, REGISTRY, ROLE, START, AwsUnderTest
 
@@ -358,3 +359,73 @@ def test_a_walk_to_no_ecr_registry_is_a_mistake(
 ) -> None:
     with pytest.raises(ValueError, match="registry"):
         walk(world, registries=registries, image=image)
+
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/old-tool"
+HOP = f"arn:aws:iam::{ACCOUNT}:role/hop"
+PUBLIC_IMAGE = "public.ecr.aws/acme/app:1.0"
+PUBLIC_ALLOWED = ["ecr:*", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
+
+
+def keys_of(world: World) -> AccessKeys:
+    world.aws.create_user(USER)
+    pair = world.aws.create_access_key(USER)
+    return AccessKeys(pair.access_key_id, pair.secret_access_key)
+
+
+def names(result: Walk) -> list[tuple[HopName, bool]]:
+    return [(hop.name, hop.succeeded) for hop in result.hops]
+
+
+def test_bare_keys_begin_with_ecr(world: World) -> None:
+    result = walk(world, source=keys_of(world))
+    assert [(HopName.ECR, True), (HopName.REGISTRY, True)] == names(result)
+
+
+def test_keys_with_a_role_on_top_begin_with_sts(world: World) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "sts:AssumeRole"}
+    world.aws.create_role(HOP, {"Statement": [statement]})
+    result = walk(world, source=keys_of(world), roles=(RoleLink(HOP),))
+    assert [(HopName.STS, True), (HopName.ECR, True), (HopName.REGISTRY, True)] == names(result)
+
+
+def test_an_instance_without_a_role_ends_at_sts(world: World) -> None:
+    result = walk(world, source=InstanceMetadata())
+    assert [(HopName.STS, False)] == names(result)
+    assert ["MetadataUnavailable"] == [failure.code for failure in result.failures]
+
+
+def test_a_link_that_fails_has_passed_the_token(world: World) -> None:
+    result = walk(world, roles=(RoleLink(HOP),))
+    assert [(HopName.TOKEN, True), (HopName.STS, False)] == names(result)
+
+
+def test_private_registries_and_ecr_public_share_one_session(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    result = walk(world, registries=(REGISTRY, *PUBLIC_HOSTS))
+    assert result.succeeded
+    assert {REGION, PUBLIC} == set(result.credentials)
+    assert world.aws.calls == {
+        "AssumeRoleWithWebIdentity": 1,
+        "GetAuthorizationToken": 1,
+        "ecr-public:GetAuthorizationToken": 1,
+    }
+
+
+def test_without_the_permissions_for_ecr_public_private_registries_still_open(world: World) -> None:
+    result = walk(world, registries=(REGISTRY, "public.ecr.aws"))
+    assert {REGION} == set(result.credentials)
+    assert ["EcrPublicAccessDenied"] == [failure.code for failure in result.failures]
+
+
+def test_an_image_of_ecr_public_is_asked_for_with_a_token(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    world.registry.add_image(PUBLIC_IMAGE)
+    assert walk(world, registries=("public.ecr.aws",), image=PUBLIC_IMAGE).succeeded
+    assert world.registry.calls == {"GET base": 1, "GET token": 1, "HEAD manifests": 1}
+
+
+def test_an_image_that_ecr_public_does_not_have_is_missing(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    result = walk(world, registries=("public.ecr.aws",), image=PUBLIC_IMAGE)
+    assert ["ImageNotFound"] == [failure.code for failure in result.failures]
