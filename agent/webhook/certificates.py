@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -121,6 +122,12 @@ class ServingCertificate:
         """What stands in the cluster; None: nothing."""
         return self._informer.get(NAMESPACE_NAME, WEBHOOK_SECRET_NAME)
 
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[Object], None]]:
+        """Around a write of the Secret: hand over what the server answered, and it is known at once."""
+        with self._informer.writing(NAMESPACE_NAME, WEBHOOK_SECRET_NAME) as written:
+            yield written
+
     def tell(self, listener: Callable[[], None]) -> None:
         """Calls `listener` from now on when the Secret has changed."""
         self._listener = listener
@@ -223,41 +230,45 @@ class Certificates:
             return _SYNC_POLL_SECONDS
         now, found = self._clock.now(), self._serving.found()
         if found is None or found.kept is None or now >= found.kept.serving.expires_at:
-            self._begin(found, now)
-            return _LONGEST_WAIT_SECONDS
+            return self._begin(found, now)
         if not all(each.synced for each in self._configurations.values()):
             return _SYNC_POLL_SECONDS
         kept = found.kept
         if kept.upcoming is None and now >= kept.serving.due_at:
             _log.info("a new webhook certificate is made")
-            self._write(certificate.with_next(kept, now), found)
-            return _LONGEST_WAIT_SECONDS
+            return self._write(certificate.with_next(kept, now), found)
         alive = certificate.without_dead(kept, now)
         if alive != kept:
-            self._write(alive, found)
-            return _LONGEST_WAIT_SECONDS
+            return self._write(alive, found)
         wait = self._spread(kept)
         if kept.upcoming is not None:
             wait = min(wait, self._promote(kept, found, now))
         return min(wait, max(1.0, (kept.serving.due_at - now).total_seconds()), _LONGEST_WAIT_SECONDS)
 
-    def _begin(self, found: Found | None, now: datetime) -> None:
+    def _begin(self, found: Found | None, now: datetime) -> float:
         """Nothing good stands there: what replicas may still hold stays trusted, and a new one is served at once."""
         last = self._serving.last_good
         kept = certificate.first(now, trusted=() if last is None else last.authorities)
-        _log.info("a first webhook certificate is made", reason="missing" if found is None else found.spoiled)
+        _log.info(
+            "a first webhook certificate is made",
+            reason="missing" if found is None else found.spoiled or "expired",
+        )
         if found is None:
-            self._client.create(certificate.secret(kept))
-        elif found.type != TYPE:
-            # A secret's type cannot be changed. It is made anew when the watch has told that it is gone.
-            self._client.delete(SECRET, WEBHOOK_SECRET_NAME, namespace=NAMESPACE_NAME, uid=found.uid)
-        else:
-            self._write(kept, found)
+            with self._serving.writing() as written:
+                written(self._client.create(certificate.secret(kept)))
+            return 0.0
+        if found.type == TYPE:
+            return self._write(kept, found)
+        # A secret's type cannot be changed. It is made anew when the watch has told that it is gone.
+        self._client.delete(SECRET, WEBHOOK_SECRET_NAME, namespace=NAMESPACE_NAME, uid=found.uid)
+        return _LONGEST_WAIT_SECONDS
 
-    def _write(self, kept: Kept, found: Found) -> None:
+    def _write(self, kept: Kept, found: Found) -> float:
         wanted = certificate.secret(kept)
         wanted["metadata"]["resourceVersion"] = found.resource_version
-        self._client.apply(wanted)
+        with self._serving.writing() as written:
+            written(self._client.apply(wanted))
+        return 0.0
 
     def _spread(self, kept: Kept) -> float:
         """Writes `caBundle` where it is another; in how many seconds what had to wait can be written."""
@@ -295,8 +306,7 @@ class Certificates:
             if left > 0:
                 return left
         _log.info("the new webhook certificate is served")
-        self._write(certificate.promoted(kept), found)
-        return _LONGEST_WAIT_SECONDS
+        return self._write(certificate.promoted(kept), found)
 
     def _standing(self) -> frozenset[str]:
         return frozenset(

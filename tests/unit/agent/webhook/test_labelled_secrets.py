@@ -47,7 +47,7 @@ def secret(
 ) -> dict[str, Any]:
     metadata = {"name": "ecr", "namespace": "shop", "labels": {"pullpass.dev/managed": "true"}}
     if annotations is not None:
-        metadata["annotations"] = dict(annotations)  # type: ignore[assignment]  # a dict of another kind
+        metadata["annotations"] = dict(annotations)
     obj = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TYPE, **members}
     if data is not None:
         obj["data"] = dict(data)

@@ -195,10 +195,12 @@ def test_an_idle_connection_is_ended_at_last(serve: Serve) -> None:
 
 
 def test_one_connection_too_many_takes_the_place_of_the_longest_idle_one(serving: Serving) -> None:
-    clients = []
+    clients: list[ssl.SSLSocket] = []
     try:
-        for _ in range(64):
-            clients.append(serving.trust().wrap_socket(serving.plain(), server_hostname=certificate.NAMES[0]))
+        clients.extend(
+            serving.trust().wrap_socket(serving.plain(), server_hostname=certificate.NAMES[0])
+            for _ in range(64)
+        )
         assert wait_for(
             lambda: all(each.idle_since is not None for each in serving.server._connections._open)
         )
