@@ -171,7 +171,7 @@ class Fetching:
         refreshed = self._serve(key, found, now)
         failure = found.failure
         with self._lock:
-            since = max(plan.configured_at, self._wanted_since.get(key, now))
+            since = max(plan.configured_at, self._wanted_since.get(key, plan.configured_at))
         young = (now - since).total_seconds() < EVENTUAL_SECONDS
         if failure is not None and failure.eventual and young:
             return Visit(refreshed=refreshed, come_back_in=EVENTUAL_RETRY_SECONDS)

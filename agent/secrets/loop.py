@@ -387,5 +387,6 @@ def _secret(namespace: str, name: str) -> Object:
 
 
 def _may_be_claimed(found: SecretView, plan: Plan) -> bool:
-    """Whether a secret may be a claimant's who has not spoken yet."""
-    return not plan.complete and pull_secret.claim_of(found).source in _UNTOUCHABLE
+    """Whether a secret may be a claimant's who has not spoken yet, or is one's who wants nothing taken back now."""
+    claim = pull_secret.claim_of(found)
+    return claim in plan.suspended or (not plan.complete and claim.source in _UNTOUCHABLE)

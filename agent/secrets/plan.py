@@ -75,6 +75,11 @@ class Plan:
         """The add-on's."""
         return tuple(claim for claim in self.claims if claim.key.source in _OWN)
 
+    @cached_property
+    def suspended(self) -> frozenset[ClaimKey]:
+        """The claims that keep what stands, also where they would not select it any more."""
+        return frozenset(claim.key for claim in self.claims if claim.suspended)
+
     def registries_of(self, key: CredentialKey) -> tuple[RegistryHost, ...]:
         """All registries that somebody wants to open with a key, each once."""
         own = [registry for registry in self.registries if key in self.own_keys]
