@@ -48,11 +48,11 @@ class PodIdentity:
         self._random = random
         self._lock = threading.Lock()
         self._serving: _Serving | None = None
-        self._stopped = False
+        self._stopped = self._taken = False
         self._configurations = Informer(
             client,
             Scope(CONFIG_MAP, NAMESPACE_NAME, f"metadata.name={POD_IDENTITY_NAME}"),
-            view=_text,
+            view=_configuration_text,
             changed=lambda _, __: self._take(),
             clock=clock,
             random=random,
@@ -81,7 +81,8 @@ class PodIdentity:
     @property
     def ready(self) -> bool:
         """Whether it is known if pods are to be changed, and how."""
-        return self._configurations.synced
+        # A list counts as read a moment before what is in it is taken up.
+        return self._configurations.synced and (self._taken or self._text() is None)
 
     @property
     def configuration(self) -> PodIdentityConfiguration | None:
@@ -94,17 +95,18 @@ class PodIdentity:
         serving = self._serving
         return Answer() if serving is None else serving.handler(review)
 
+    def _text(self) -> str | None:
+        return self._configurations.get(NAMESPACE_NAME, POD_IDENTITY_NAME)
+
     def _take(self) -> None:
-        text = self._configurations.get(NAMESPACE_NAME, POD_IDENTITY_NAME)
-        if text is None:
-            self._put(None)
-            return
+        text = self._text()
         try:
-            self._put(load_pod_identity(text))
+            self._put(None if text is None else load_pod_identity(text))
         except ValueError as error:
             _log.error(
                 "the pod identity configuration cannot be read; the last one stays in force", error=str(error)
             )
+        self._taken = True
 
     def _put(self, configuration: PodIdentityConfiguration | None) -> None:
         with self._lock:
@@ -124,6 +126,6 @@ class PodIdentity:
         _log.info("pod identity", serving=configuration is not None)
 
 
-def _text(config_map: Object) -> str | None:
+def _configuration_text(config_map: Object) -> str | None:
     text = (config_map.get("data") or {}).get(CONFIGURATION_KEY)
     return text if isinstance(text, str) else None

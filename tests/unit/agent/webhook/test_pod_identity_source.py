@@ -72,6 +72,24 @@ def test_no_pod_is_changed_without_a_configuration(webhook: PodIdentity) -> None
     assert Answer() == webhook.handle(REVIEW)
 
 
+def test_it_is_ready_only_when_what_stands_is_in_force(client: Client) -> None:
+    configure(client, dump_pod_identity(CONFIGURATION))
+    webhook = PodIdentity(client, client, clock=SystemClock(), random=SystemRandom())
+    webhook.start()
+    eventually(lambda: webhook.ready)
+    assert CONFIGURATION == webhook.configuration
+    webhook.stop()
+    webhook.join(10)
+
+
+def test_a_configuration_that_nobody_can_read_does_not_hold_up_the_rest(
+    client: Client, webhook: PodIdentity
+) -> None:
+    configure(client, "{}")
+    eventually(lambda: webhook.ready)
+    assert Answer() == webhook.handle(REVIEW)
+
+
 def test_pods_are_served_once_a_configuration_comes(client: Client, webhook: PodIdentity) -> None:
     configure(client, dump_pod_identity(CONFIGURATION))
     eventually(lambda: webhook.configuration == CONFIGURATION)
@@ -92,6 +110,5 @@ def test_a_configuration_that_cannot_be_read_leaves_the_last_in_force(
     configure(client, dump_pod_identity(CONFIGURATION))
     eventually(lambda: webhook.configuration is not None)
     configure(client, "{}")
-    text_read = webhook._configurations.get
-    eventually(lambda: text_read(NAMESPACE_NAME, POD_IDENTITY_NAME) == "{}")
+    eventually(lambda: webhook._text() == "{}")
     assert CONFIGURATION == webhook.configuration
