@@ -15,12 +15,20 @@ from agent.brain import Brain
 from agent.metrics import Metrics
 from agent.node.report import Report
 from agent.secrets.verification import RealAws
+from controller.addons.agent_objects import agent_objects, configuration_objects
+from controller.agent_rights import (
+    CUSTOM_RESOURCES_ROLE,
+    PODS_ROLE,
+    SECRETS_ROLE,
+    WIDE_SECRETS_ROLE,
+    cluster_roles,
+)
 from kube.client import Access, Client
 from kube.errors import NotFound
 from kube.objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from reconcile.clock import SystemClock, SystemRandom
 from sandbox.world import SandboxCluster, World
-from schemas.agent_documents import AgentConfiguration, AgentReport, dump_configuration, load_report
+from schemas.agent_documents import AgentConfiguration, AgentReport, load_report
 from schemas.connection import AwsAccess
 
 ACCOUNT = "111122223333"
@@ -29,53 +37,14 @@ HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"
 AUDIENCE = "sts.amazonaws.com"
 OURS = "pullpass-system"
 RBAC = "rbac.authorization.k8s.io"
-# Exactly the rights that `agent.secrets` writes down.
-CLUSTER_RULES = [
-    {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "resourceNames": ["pullpass-ecr"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
-]
-OWN_RULES = [
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps"],
-        "resourceNames": ["pullpass-agent"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps"],
-        "resourceNames": ["pullpass-status"],
-        "verbs": ["create", "get", "patch"],
-    },
+ROLES = {role["metadata"]["name"]: role for role in cluster_roles({})}
+CLUSTER_RULES = ROLES[SECRETS_ROLE]["rules"]
+# What the hub binds and grants beside them where there are node drivers.
+NODE_RULES = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]
+REPORT_RULES = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
-    {
-        "apiGroups": ["coordination.k8s.io"],
-        "resources": ["leases"],
-        "resourceNames": ["pullpass-agent"],
-        "verbs": ["get", "create", "patch"],
-    },
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps"],
-        "resourceNames": ["pullpass-pod-identity"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "resourceNames": ["pullpass-credentials", "pullpass-webhook"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    },
 ]
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding")
 Found = TypeVar("Found")
 
 
@@ -159,8 +128,16 @@ class Cell:
 
     def configure(self, **changes: Any) -> None:
         self.configuration = replace(self.configuration, **changes)
-        data = {"configuration.json": dump_configuration(self.configuration)}
-        self.apply("ConfigMap", "pullpass-agent", namespace=OURS, data=data)
+        pull_secret = self.configuration.pull_secret
+        needed = {
+            SECRETS_ROLE: True,
+            WIDE_SECRETS_ROLE: self.configuration.wide_secrets,
+            CUSTOM_RESOURCES_ROLE: pull_secret.custom_resources or pull_secret.adopt,
+            PODS_ROLE: pull_secret.retry_pods,
+        }
+        roles = [role for role, wanted in needed.items() if wanted]
+        for obj in reversed(configuration_objects(self.configuration, add_on="awsECR", roles=roles)):
+            self.admin.apply(obj)
 
     def reconfigure(self, **changes: Any) -> None:
         self.configure(generation=self.configuration.generation + 1, **changes)
@@ -245,29 +222,29 @@ class Cell:
         )
 
     def _install(self) -> None:
-        agent = {"kind": "ServiceAccount", "name": "pullpass-agent", "namespace": OURS}
+        """What `pullpass connect` and the hub apply."""
         self.apply("Namespace", OURS)
-        self.apply("ServiceAccount", "pullpass-agent", namespace=OURS)
-        api, binding = f"{RBAC}/v1", {"apiGroup": RBAC, "name": "pullpass-agent-secrets"}
-        self.apply("ClusterRole", "pullpass-agent-secrets", api=api, rules=CLUSTER_RULES)
-        self.apply(
-            "ClusterRoleBinding",
-            "pullpass-agent-secrets",
-            api=api,
-            roleRef={**binding, "kind": "ClusterRole"},
-            subjects=[agent],
-        )
-        self.apply("Role", "pullpass-agent-secrets", namespace=OURS, api=api, rules=OWN_RULES)
-        self.apply(
-            "RoleBinding",
-            "pullpass-agent-secrets",
-            namespace=OURS,
-            api=api,
-            roleRef={**binding, "kind": "Role"},
-            subjects=[agent],
-        )
+        for role in ROLES.values():
+            self.admin.apply(role)
+        for obj in agent_objects(self.configuration.cluster_uid, audience=AUDIENCE, image="none"):
+            if obj["kind"] in RIGHTS:
+                self.admin.apply(obj)
+        self._grant("ClusterRole", "cell-nodes", NODE_RULES)
+        self._grant("Role", "cell-reports", REPORT_RULES, namespace=OURS)
         for file, audiences in (("kubernetes", []), ("aws", [AUDIENCE])):
             issued = self.admin.request_token(
                 OURS, "pullpass-agent", audiences=audiences, expiration_seconds=3600
             )
             (self.folder / file).write_text(issued.token)
+
+    def _grant(self, kind: str, name: str, rules: list[Object], namespace: str | None = None) -> None:
+        api = f"{RBAC}/v1"
+        self.apply(kind, name, namespace=namespace, api=api, rules=rules)
+        self.apply(
+            f"{kind}Binding",
+            name,
+            namespace=namespace,
+            api=api,
+            roleRef={"apiGroup": RBAC, "kind": kind, "name": name},
+            subjects=[{"kind": "ServiceAccount", "name": "pullpass-agent", "namespace": OURS}],
+        )
