@@ -31,7 +31,7 @@ def authorization_token(
     For `region` `aws.registry_hosts.PUBLIC` it is the one for ECR Public, from us-east-1.
 
     Raises:
-        aws.hops.AwsFailure: hop ecr; `KeysRefused` where given keys are not taken, `EcrPublicAccessDenied` where a
+        aws.hops.AwsFailure: hop ecr; `KeysRefused` where given keys are not taken, `PublicRefused` where a
             permission for ECR Public is missing.
     """
     public = region == registry_hosts.PUBLIC

@@ -109,7 +109,7 @@ RULES = (
         HopName.ECR,
         "AccessDenied(Exception)?",
         "",
-        "EcrPublicAccessDenied",
+        "PublicRefused",
         eventual=True,
         kind=Kind.ECR_PUBLIC,
     ),

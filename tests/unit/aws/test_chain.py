@@ -415,7 +415,7 @@ def test_private_registries_and_ecr_public_share_one_session(world: World) -> No
 def test_without_the_permissions_for_ecr_public_private_registries_still_open(world: World) -> None:
     result = walk(world, registries=(REGISTRY, "public.ecr.aws"))
     assert {REGION} == set(result.credentials)
-    assert ["EcrPublicAccessDenied"] == [failure.code for failure in result.failures]
+    assert ["PublicRefused"] == [failure.code for failure in result.failures]
 
 
 def test_an_image_of_ecr_public_is_asked_for_with_a_token(world: World) -> None:

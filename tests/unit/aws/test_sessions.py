@@ -335,7 +335,7 @@ def test_ecr_public_needs_both_of_its_permissions(world: World, missing: str) ->
     allow = {"ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken", "ecr:*"} - {missing}
     world.aws.create_role(ROLE, world.trust_policy(), allow=sorted(allow))
     failure = refused(world, WEB_IDENTITY, region=PUBLIC)
-    assert (HopName.ECR, "EcrPublicAccessDenied", True) == (failure.hop, failure.code, failure.eventual)
+    assert (HopName.ECR, "PublicRefused", True) == (failure.hop, failure.code, failure.eventual)
     assert f"is not authorized to perform: {missing}" in failure.message
 
 
