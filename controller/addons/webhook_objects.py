@@ -41,13 +41,19 @@ _NOT_MIRRORED = {
 
 
 def pull_secret_webhooks(pull_secret: PullSecret, marks: Mapping[str, str]) -> tuple[Object, ...]:
-    """MutatingWebhookConfiguration `pullpass-agent`, where labelled secrets or pods are to be changed; else nothing."""
-    webhooks = []
-    if pull_secret.labelled is not None:
-        webhooks.append(_labelled_secrets(pull_secret.labelled))
-    if pull_secret.append_to_pods:
-        webhooks.append(_pods(pull_secret))
-    return (_configuration(WEBHOOK_NAME, marks, webhooks),) if webhooks else ()
+    """MutatingWebhookConfiguration `pullpass-agent`, where labelled secrets or pods are to be changed; else nothing.
+
+    It always has both webhooks. One that we left out would stay for the sake of `caBundle`, which is the agent's, and
+    the API server refuses what is left of it: so one that is not wanted has no rules, and is never called.
+    """
+    labelled, pods = pull_secret.labelled, pull_secret.append_to_pods
+    if labelled is None and not pods:
+        return ()
+    webhooks = [
+        _without_rules(_labelled_secrets(Labelled())) if labelled is None else _labelled_secrets(labelled),
+        _pods(pull_secret) if pods else _without_rules(_pods(pull_secret)),
+    ]
+    return (_configuration(WEBHOOK_NAME, marks, webhooks),)
 
 
 def pod_identity_webhook(marks: Mapping[str, str]) -> Object:
@@ -150,6 +156,10 @@ def _webhook(name: str, path: str, resource: str, operations: list[str]) -> Obje
         "failurePolicy": "Ignore",
         "timeoutSeconds": _PODS_SECONDS,
     }
+
+
+def _without_rules(webhook: Object) -> Object:
+    return {member: value for member, value in webhook.items() if member != "rules"}
 
 
 def _configuration(name: str, marks: Mapping[str, str], webhooks: list[Object]) -> Object:
