@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from sandbox.aws.iam import AccessKey
 from sandbox.aws.server import SandboxAws
 from sandbox.certificates import Certificates, new_certificates
 from sandbox.front import Front
@@ -269,11 +268,6 @@ class World:
     def create_role(self, arn: str, trust_policy: dict[str, Any], *, allow: list[str] | None = None) -> None:
         """As CreateRole; `allow` are actions (default: what a private pull needs)."""
         self.aws.create_role(arn, trust_policy, allow=allow)
-
-    def create_user(self, arn: str, *, allow: list[str] | None = None) -> AccessKey:
-        """As CreateUser and CreateAccessKey; `allow` as for `create_role`."""
-        self.aws.create_user(arn, allow=allow)
-        return self.aws.create_access_key(arn)
 
     def add_image(self, reference: str) -> None:
         """Puts an image into the registry that its reference names (`HOST/REPOSITORY:TAG`). Not kept over restarts."""
