@@ -246,13 +246,15 @@ class Certificates:
         return min(wait, max(1.0, (kept.serving.due_at - now).total_seconds()), _LONGEST_WAIT_SECONDS)
 
     def _begin(self, found: Found | None, now: datetime) -> float:
-        """Nothing good stands there: what replicas may still hold stays trusted, and a new one is served at once."""
+        """Nothing good stands there. What replicas still serve stays trusted, and the new one is trusted first."""
         last = self._serving.last_good
         kept = certificate.first(now, trusted=() if last is None else last.authorities)
         _log.info(
             "a first webhook certificate is made",
             reason="missing" if found is None else found.spoiled or "expired",
         )
+        if last is not None and now < last.serving.expires_at:
+            self._spread(kept)
         if found is None:
             with self._serving.writing() as written:
                 written(self._client.create(certificate.secret(kept)))

@@ -34,6 +34,7 @@ def appended(
     operation: str = "CREATE",
     annotations: dict[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
+    images: tuple[str, ...] = (f"{PRIVATE}/team/app:1.0", "public.ecr.aws/docker/library/busybox"),
     **configured: Any,
 ) -> list[str] | None:
     """The names that the pod refers to after the review."""
@@ -43,7 +44,9 @@ def appended(
         configuration=lambda: configuration,
         carries=lambda _, wanted: wanted.items() <= (labels or {}).items(),
     )
-    spec = {} if named is None else {"imagePullSecrets": [{"name": name} for name in named]}
+    spec: dict[str, Any] = {"containers": [{"image": image} for image in images]}
+    if named is not None:
+        spec["imagePullSecrets"] = [{"name": name} for name in named]
     pod = {"metadata": {"annotations": annotations}, "spec": spec}
     answer = handle(Review("u", operation, namespace, "", "alice", dry_run=False, object=pod))
     assert answer.allowed
@@ -90,10 +93,34 @@ def test_registries_that_are_read_off_pods_make_one_secret() -> None:
         {"pull_secrets": "never"},
         {"operation": "UPDATE"},
         {"annotations": {"kubernetes.io/config.mirror": "1"}},
+        {"images": ("docker.io/library/busybox",)},
+        {"images": (f"{PRIVATE.replace('eu-central-1', 'us-east-1')}/app",)},
+        {"images": ("public.ecr.aws/docker/library/busybox",)},
+        {"images": ("public.ecr.aws/docker/library/busybox",), "registries": ()},
+        {"images": ("",)},
     ],
 )
 def test_other_pods_are_left_alone(changes: dict[str, Any]) -> None:
     assert ["theirs"] == appended(["theirs"], **changes)
+
+
+def test_another_account_of_the_same_region_is_opened_by_the_same_secret() -> None:
+    images = ("999999999999.dkr.ecr.eu-central-1.amazonaws.com/app",)
+    assert ["theirs", "pullpass-ecr"] == appended(["theirs"], images=images)
+
+
+def test_only_the_secret_that_the_images_need_is_appended() -> None:
+    settings, registries = {"public_name": "ecr-public-token"}, (PRIVATE, "public.ecr.aws")
+    images = ("public.ecr.aws/docker/library/busybox",)
+    expected = ["theirs", "ecr-public-token"]
+    assert expected == appended(["theirs"], settings=settings, registries=registries, images=images)
+
+
+def test_an_init_containers_image_counts() -> None:
+    handle = handler(configuration=lambda: CONFIGURATION, carries=lambda _, __: True)
+    spec = {"initContainers": [{"image": f"{PRIVATE}/app"}], "imagePullSecrets": [{"name": "theirs"}]}
+    answer = handle(Review("u", "CREATE", "shop", "", "alice", dry_run=False, object={"spec": spec}))
+    assert 1 == len(answer.patch)
 
 
 def test_labels_of_the_namespace_select_it() -> None:
@@ -114,7 +141,7 @@ def test_without_a_configuration_pods_pass() -> None:
 @pytest.mark.parametrize("entry", [{}, {"name": ""}])
 def test_an_entry_without_a_name_does_no_harm(entry: dict[str, str]) -> None:
     handle = handler(configuration=lambda: CONFIGURATION, carries=lambda _, __: True)
-    pod = {"spec": {"imagePullSecrets": [entry]}}
+    pod = {"spec": {"imagePullSecrets": [entry], "containers": [{"image": f"{PRIVATE}/app"}]}}
     answer = handle(Review("u", "CREATE", "shop", "", "alice", dry_run=False, object=pod))
     assert 1 == len(answer.patch)
 
