@@ -6,7 +6,9 @@ Level based: reads what is watched, writes what differs, and nothing when nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -176,10 +178,10 @@ class Filling:
     def _write_secret(self, wanted: Object, found: SecretView | None, cluster_uid: str) -> None:
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         what = f"secret {name} in namespace {namespace}"
+        self._be_patient(what, hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).digest())
         if found is not None:
             # The lock: one that took its place meanwhile, and may not be ours, makes a conflict.
             wanted["metadata"]["resourceVersion"] = found.resource_version
-        self._be_patient(what)
         with (
             _refusals_named(f"{what} cannot be written"),
             self._views.secrets.writing(namespace, name) as written,
@@ -229,7 +231,7 @@ class Filling:
             return
         namespace, name = account.namespace, account.name
         what = f"service account {name} in namespace {namespace}"
-        self._be_patient(what)
+        self._be_patient(what, (tuple(sorted(wanted)), tuple(sorted(kept))))
         with (
             _refusals_named(f"{what} cannot be changed"),
             self._views.accounts.writing(namespace, name) as written,
@@ -248,8 +250,9 @@ class Filling:
                     return
         raise Retryable(f"{what} keeps changing")
 
-    def _be_patient(self, what: str) -> None:
-        seconds = self._patience.wait_for(what)
+    def _be_patient(self, what: str, wish: Hashable) -> None:
+        """Writes of another wish, after a change of settings or a refresh, are nobody's undoing."""
+        seconds = self._patience.wait_for((what, wish))
         if seconds > 0.0:
             raise Retryable(f"{what} is changed back again and again by somebody else", retry_after=seconds)
 
