@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller import rights
+from controller import admission_policies, agent_rights, rights
 from fleet import clusters, shards
 from fleet.sealing import Sealer
 from kube.errors import ServerError
