@@ -160,10 +160,9 @@ class SecretsAgent:
         self._metrics.watch(lambda: self._telling.credential_expiries(self._plan, now()), now)
         self._metrics.watch_secrets(lambda: self._telling.secret_expiries(self._plan), now)
         self._views.start()
-        while not self._views.synced and not stop.wait(_SYNC_POLL_SECONDS):
+        while not self._views.configuration_synced and not stop.wait(_SYNC_POLL_SECONDS):
             pass
         if not stop.is_set():
-            _log.info("the first lists are read")
             self._workers.start()
             self._queue.add(Task(Topic.CONFIGURATION))
             self._queue.add(Task(Topic.REPORT))
@@ -179,10 +178,6 @@ class SecretsAgent:
         """A claimant's claims or a duty's contribution changed: they are asked anew. Returns at once."""
         self._queue.add(Task(Topic.PLAN))
         self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
-
-    def ready(self) -> bool:
-        """Whether everything that is watched from the start has been read once."""
-        return self._views.synced
 
     def finished(self, key: object, result: str, seconds: float, error: BaseException | None) -> None:
         """Hears of every run (`reconcile.workers.Observer`)."""
@@ -217,6 +212,9 @@ class SecretsAgent:
             return Done()
         if self._taken is not None and configuration == self._taken.configuration:
             return Done()
+        self._views.begin()
+        if not self._views.synced:
+            return RequeueAfter(_SYNC_POLL_SECONDS)
         now = self._clock.now()
         previous = None
         if self._taken is None:
