@@ -35,7 +35,7 @@ def ready(stage: Stage) -> None:
     """Two namespaces, one of them enabled; the webhook answers."""
     stage.make_namespace("apps", **ENABLED)
     stage.make_namespace("plain")
-    stage.begin(pullSecret=ON)
+    stage.begin(pullSecret=ON, identity={"webhook": "off"})
     wait_until_it_answers(stage)
 
 
@@ -156,7 +156,7 @@ def test_no_other_secret_and_no_pod_waits_for_the_webhook(stage: Stage) -> None:
 
 
 def test_with_fail_no_labelled_secret_exists_without_credentials(stage: Stage) -> None:
-    stage.wish(pullSecret=ON | {"labelled": {"failurePolicy": "Fail"}})
+    stage.wish(identity={"webhook": "off"}, pullSecret=ON | {"labelled": {"failurePolicy": "Fail"}})
     eventually(
         lambda: configuration(stage)["webhooks"][0]["failurePolicy"] == "Fail",
         what="Fail",
@@ -221,7 +221,7 @@ def test_the_hub_never_touches_the_bundle(stage: Stage) -> None:
 
 def test_pods_that_name_their_own_secrets_get_ours_appended(stage: Stage) -> None:
     wishes = {"namespaces": ["apps"], "appendToPods": True}
-    stage.wish(pullSecret=wishes)
+    stage.wish(identity={"webhook": "off"}, pullSecret=wishes)
     eventually(lambda: opens(stage, "apps", "pullpass-ecr", REGISTRY), what="ours", explain=stage.logs)
 
     def appended() -> bool:
@@ -249,7 +249,7 @@ def test_pods_elsewhere_or_of_other_registries_are_left_alone(stage: Stage) -> N
 
 
 def test_turned_off_the_users_secrets_stay_theirs(stage: Stage) -> None:
-    stage.wish(pullSecret={"namespaces": ["apps"]})
+    stage.wish(identity={"webhook": "off"}, pullSecret={"namespaces": ["apps"]})
     eventually(
         lambda: stage.kubectl.find(WEBHOOKS, "MutatingWebhookConfiguration", "pullpass-agent") is None,
         what="no webhook",
@@ -260,7 +260,7 @@ def test_turned_off_the_users_secrets_stay_theirs(stage: Stage) -> None:
 
 def test_what_the_agent_may_not_write_the_api_server_refuses(stage: Stage) -> None:
     """With the agent's own token, while all of its roles are bound."""
-    stage.wish(pullSecret=ON | {"name": "any-name"})
+    stage.wish(identity={"webhook": "off"}, pullSecret=ON | {"name": "any-name"})
     eventually(
         lambda: stage.kubectl.find(
             "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "pullpass-agent-wide-secrets"
