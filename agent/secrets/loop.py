@@ -241,7 +241,6 @@ class SecretsAgent:
         plan = self._planner.plan(taken, self._nodes.secrets(configuration), before, now)
         if plan is None:
             return RequeueAfter(_SHORTEST_WAIT_SECONDS)
-        self._queue.add(Task(Topic.REPORT))
         again_in = self._nodes.look_again_in(configuration)
         waits = [again_in] if again_in is not None else []
         if not followed:
@@ -250,6 +249,7 @@ class SecretsAgent:
             if before is None and taken.previous is not None:
                 self._fetching.take_over(taken.previous, plan, now)
             self._follow(plan, now)
+        self._queue.add(Task(Topic.REPORT))
         return RequeueAfter(max(_SHORTEST_WAIT_SECONDS, min(waits))) if waits else Done()
 
     def _follow(self, plan: Plan, now: datetime) -> None:

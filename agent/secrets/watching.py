@@ -45,7 +45,7 @@ class Told:
 
 
 class Views:
-    """The informers, and the questions asked of them. Safe for several threads; `follow` and `watch_pods` for one."""
+    """The informers, and the questions asked of them. Safe for several threads; `begin`, `follow` and `watch_pods` for one."""
 
     def __init__(self, client: Client, told: Told, *, clock: Clock, random: Random) -> None:
         self._client = client
@@ -63,15 +63,22 @@ class Views:
             _configuration_text,
             lambda _, __: told.configuration(),
         )
+        self._begun = False
         # The scopes stand beside their informers: the one that is asked, and the one that is to follow it.
         self._secrets: tuple[Scope, Informer[SecretView]] | None = None
         self._next: tuple[Scope, Informer[SecretView]] | None = None
         self._pods: Informer[registries.Hosts] | None = None
 
     def start(self) -> None:
-        """Begins with what is watched in any case."""
-        for informer in (self._namespaces, self.accounts, self._configurations):
-            informer.start()
+        """Begins with the configuration; as long as there is none, the agent has no right to the rest."""
+        self._configurations.start()
+
+    def begin(self) -> None:
+        """Begins with what every configuration needs; called again it does nothing."""
+        if not self._begun:
+            self._begun = True
+            self._namespaces.start()
+            self.accounts.start()
 
     def stop(self) -> None:
         """Ends all watches."""
@@ -84,9 +91,14 @@ class Views:
             informer.join(timeout_seconds)
 
     @property
+    def configuration_synced(self) -> bool:
+        """Whether the configuration was looked for."""
+        return self._configurations.synced
+
+    @property
     def synced(self) -> bool:
-        """Whether what is watched in any case has been read."""
-        return all(informer.synced for informer in (self._namespaces, self.accounts, self._configurations))
+        """Whether what every configuration needs has been read."""
+        return self._namespaces.synced and self.accounts.synced
 
     @property
     def secrets_synced(self) -> bool:

@@ -246,3 +246,15 @@ def test_both_replicas_give_pods_their_aws_identity(pair: Pair) -> None:
         return "patch" in response and ROLE in json.dumps(patched(response))
 
     assert all(eventually(lambda replica=replica: given(replica)) for replica in pair.replicas)  # type: ignore[misc]
+
+
+def test_for_the_pod_identity_webhook_alone_it_reports_and_needs_no_more_rights(
+    cell: Cell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for obj in pod_identity_objects(POD_IDENTITY):
+        cell.admin.apply(obj)
+    cell.start()
+    report = cell.reported(lambda report: report.webhook is not None and report.webhook.served != ())
+    assert report.webhook is not None
+    assert (("pullpass-pod-identity",), "") == (report.webhook.served, report.webhook.error)
+    assert "Forbidden" not in capsys.readouterr().out
