@@ -4,12 +4,17 @@ Each certificate has an authority of its own, whose key is thrown away once it h
 could make another one, and an authority is worth nothing any more when its certificate has expired. So an old one is
 simply trusted until then, however long somebody goes on serving the old certificate.
 
+API servers show webhooks no certificate of their own. So the path that they call ends in a word that only they can know
+(it stands in our MutatingWebhookConfigurations): without it any pod could ask for the credentials of a labelled secret.
+
 Called by `agent.webhook.certificates`; `Serving` goes to `agent.webhook.server`.
 """
 
 from __future__ import annotations
 
 import base64
+import re
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -36,6 +41,8 @@ _COMMON_NAME = "Pullpass webhook"
 
 _CERTIFICATE, _KEY, _AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 _NEXT_CERTIFICATE, _NEXT_KEY = "next.crt", "next.key"
+_WORD = "path-word"
+_WORD_BYTES = 32
 # What parsing bytes that are no certificate or key of ours ends in.
 _UNREADABLE = (
     ValueError,
@@ -52,12 +59,13 @@ class Spoiled(Exception):
 
 @dataclass(frozen=True)
 class Serving:
-    """A certificate and its key, in PEM; `begins_at` and `expires_at` are the certificate's."""
+    """A certificate and its key, in PEM; `begins_at` and `expires_at` are the certificate's. `word` ends every path."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     begins_at: datetime
     expires_at: datetime
+    word: str = field(repr=False)
 
     @property
     def due_at(self) -> datetime:
@@ -79,15 +87,17 @@ class Kept:
         return b"".join(self.authorities)
 
 
-def first(now: datetime, *, trusted: Iterable[bytes] = ()) -> Kept:
-    """A new certificate to be served at once; `trusted` are authorities of certificates that may still be served."""
-    authority, serving = _issue(now)
-    return Kept(serving, (authority, *_alive(trusted, now)))
+def first(now: datetime, last: Kept | None = None) -> Kept:
+    """A new certificate to be served at once; `last` may still be served by somebody, so it stays trusted."""
+    authority, serving = _issue(
+        now, last.serving.word if last is not None else secrets.token_urlsafe(_WORD_BYTES)
+    )
+    return Kept(serving, (authority, *_alive(last.authorities if last is not None else (), now)))
 
 
 def with_next(kept: Kept, now: datetime) -> Kept:
     """The next certificate, whose authority is trusted before the certificate is served."""
-    authority, upcoming = _issue(now)
+    authority, upcoming = _issue(now, kept.serving.word)
     return Kept(kept.serving, (authority, *_alive(kept.authorities, now)), upcoming)
 
 
@@ -113,6 +123,7 @@ def secret(kept: Kept) -> Object:
         _CERTIFICATE: kept.serving.certificate,
         _KEY: kept.serving.key,
         _AUTHORITIES: kept.bundle,
+        _WORD: kept.serving.word.encode(),
     }
     if kept.upcoming is not None:
         data |= {_NEXT_CERTIFICATE: kept.upcoming.certificate, _NEXT_KEY: kept.upcoming.key}
@@ -141,7 +152,8 @@ def read(obj: Object, now: datetime) -> Kept:
     try:
         decoded = {key: base64.b64decode(value, validate=True) for key, value in data.items()}
         authorities = x509.load_pem_x509_certificates(decoded[_AUTHORITIES])
-        serving = _serving(decoded[_CERTIFICATE], decoded[_KEY], authorities, now)
+        word = _word(decoded[_WORD])
+        serving = _serving(decoded[_CERTIFICATE], decoded[_KEY], authorities, now, word)
     except KeyError as error:
         raise Spoiled(f"{error.args[0]} is missing") from None
     except _UNREADABLE:
@@ -149,13 +161,13 @@ def read(obj: Object, now: datetime) -> Kept:
     upcoming = None
     if _NEXT_CERTIFICATE in decoded and _NEXT_KEY in decoded:
         try:
-            upcoming = _serving(decoded[_NEXT_CERTIFICATE], decoded[_NEXT_KEY], authorities, now)
+            upcoming = _serving(decoded[_NEXT_CERTIFICATE], decoded[_NEXT_KEY], authorities, now, word)
         except (Spoiled, *_UNREADABLE):
             upcoming = None  # another next one is made
     return Kept(serving, tuple(_pem(authority) for authority in authorities), upcoming)
 
 
-def _issue(now: datetime) -> tuple[bytes, Serving]:
+def _issue(now: datetime, word: str) -> tuple[bytes, Serving]:
     begins_at = now.replace(microsecond=0)
     expires_at = begins_at + LIFE
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -196,7 +208,7 @@ def _issue(now: datetime) -> tuple[bytes, Serving]:
     key_pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return _pem(authority), Serving(_pem(certificate), key_pem, begins_at, expires_at)
+    return _pem(authority), Serving(_pem(certificate), key_pem, begins_at, expires_at, word)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -218,6 +230,7 @@ def _serving(
     key_pem: bytes,
     authorities: Sequence[x509.Certificate],
     now: datetime,
+    word: str,
 ) -> Serving:
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     key = serialization.load_pem_private_key(key_pem, password=None)
@@ -234,7 +247,14 @@ def _serving(
         raise Spoiled("its certificate is for other names")
     if not any(_vouches(authority, certificate, now) for authority in authorities):
         raise Spoiled("no authority in it vouches for its certificate")
-    return Serving(certificate_pem, key_pem, begins_at, expires_at)
+    return Serving(certificate_pem, key_pem, begins_at, expires_at, word)
+
+
+def _word(text: bytes) -> str:
+    word = text.decode("ascii")
+    if re.fullmatch(r"[A-Za-z0-9_-]{43}", word) is None:
+        raise Spoiled(f"{_WORD} is not what Pullpass makes")
+    return word
 
 
 def _names(certificate: x509.Certificate) -> set[str]:

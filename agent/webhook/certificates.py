@@ -1,7 +1,8 @@
 """Keeps the webhooks' certificate: who serves reads it, and the leader makes it, changes it in time, and spreads trust.
 
 Secret `pullpass-webhook` holds it; `caBundle` of our MutatingWebhookConfigurations is the agent's alone (field manager
-`pullpass-agent`), so what the hub applies never touches it. A change goes in steps, each of which can be the last of one
+`pullpass-agent`), so what the hub applies never touches it; so is the path, which ends in a word that the Secret holds. A
+change goes in steps, each of which can be the last of one
 leader and be gone on from by the next: the new authority is written beside the old one; both stand in every `caBundle`
 for a while; then the new certificate is served. The old authority is trusted until the old certificate has expired.
 
@@ -14,7 +15,7 @@ import base64
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -56,6 +57,14 @@ class Found:
     type: str
     kept: Kept | None
     spoiled: str = ""
+
+
+@dataclass(frozen=True)
+class Called:
+    """How the API server calls a webhook: whom it trusts (in base64), and the path."""
+
+    bundle: str
+    path: str = field(repr=False)
 
 
 class ServingCertificate:
@@ -181,7 +190,7 @@ class Certificates:
             name: Informer(
                 client,
                 Scope(MUTATING_WEBHOOK, field_selector=f"metadata.name={name}"),
-                view=_bundles,
+                view=_called,
                 changed=lambda _, __: self._wake(),
                 clock=clock,
                 random=random,
@@ -248,7 +257,7 @@ class Certificates:
     def _begin(self, found: Found | None, now: datetime) -> float:
         """Nothing good stands there. What replicas still serve stays trusted, and the new one is trusted first."""
         last = self._serving.last_good
-        kept = certificate.first(now, trusted=() if last is None else last.authorities)
+        kept = certificate.first(now, last)
         _log.info(
             "a first webhook certificate is made",
             reason="missing" if found is None else found.spoiled or "expired",
@@ -281,14 +290,17 @@ class Certificates:
                 self._error = f"caBundle of {name} is changed back again and again by somebody else"
                 wait = min(wait, seconds)
                 continue
-            bundle = base64.b64encode(kept.bundle).decode()
             self._trusting.apply(
                 {
                     "apiVersion": MUTATING_WEBHOOK.api_version,
                     "kind": MUTATING_WEBHOOK.kind,
                     "metadata": {"name": name},
                     "webhooks": [
-                        {"name": webhook, "clientConfig": {"caBundle": bundle}} for webhook in webhooks
+                        {
+                            "name": webhook,
+                            "clientConfig": {"caBundle": wanted.bundle, "service": {"path": wanted.path}},
+                        }
+                        for webhook, wanted in webhooks.items()
                     ],
                 }
             )
@@ -315,14 +327,15 @@ class Certificates:
             name for name, each in self._configurations.items() if each.get("", name) is not None
         )
 
-    def _lacking(self, kept: Kept) -> dict[str, tuple[str, ...]]:
-        """The configurations that do not have this bundle everywhere, with the names of all their webhooks."""
-        wanted = base64.b64encode(kept.bundle).decode()
+    def _lacking(self, kept: Kept) -> dict[str, dict[str, Called]]:
+        """The configurations that do not say so everywhere, with what all their webhooks should say."""
+        bundle = base64.b64encode(kept.bundle).decode()
         lacking = {}
         for name, informer in self._configurations.items():
-            bundles = informer.get("", name)
-            if bundles is not None and any(bundle != wanted for bundle in bundles.values()):
-                lacking[name] = tuple(bundles)
+            called = informer.get("", name) or {}
+            wanted = {webhook: Called(bundle, path_of(webhook, kept.serving.word)) for webhook in called}
+            if wanted != called:
+                lacking[name] = wanted
         return lacking
 
     def _failed(self, error: KubeError) -> None:
@@ -356,12 +369,20 @@ class Certificates:
             self._again = False
 
 
-def _bundles(obj: Object) -> Mapping[str, str]:
-    """`caBundle` by the webhook's name."""
-    return {
-        webhook["name"]: (webhook.get("clientConfig") or {}).get("caBundle") or ""
-        for webhook in obj.get("webhooks") or ()
-    }
+def path_of(webhook: str, word: str) -> str:
+    """Where the API server sends the reviews of a webhook: `labelled-secrets.pullpass.dev` has `/labelled-secrets/…`."""
+    return f"/{webhook.removesuffix('.pullpass.dev')}/{word}"
+
+
+def _called(obj: Object) -> Mapping[str, Called]:
+    """By the webhook's name."""
+    found = {}
+    for webhook in obj.get("webhooks") or ():
+        client = webhook.get("clientConfig") or {}
+        found[webhook["name"]] = Called(
+            client.get("caBundle") or "", (client.get("service") or {}).get("path") or ""
+        )
+    return found
 
 
 def _nobody() -> None:

@@ -1,6 +1,7 @@
 """The HTTPS server of the admission webhooks.
 
-It is made for one client, the API server, and must outlive every other: whoever can reach the pod can connect. The
+It is made for one client, the API server, and must outlive every other: whoever can reach the pod can connect, but only
+who knows the word that ends each path is answered. The
 number of connections, what a request may hold and how long each may take are bounded; a body that is no review is
 answered with 400; a handler that raises is answered with 500, and the API server then does what the webhook's
 `failurePolicy` says. Each handshake takes the newest certificate, so a rotation needs no restart.
@@ -10,6 +11,7 @@ Started by `agent.brain` in every replica, leading or not.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import socket
 import socketserver
@@ -62,7 +64,7 @@ class AdmissionServer:
         port: 0 takes a free one.
         loopback: Only there; else on every address of the pod, IPv4 and IPv6.
         certificate: Asked at each handshake; None where there is none yet: the connection is closed.
-        handlers: By path, such as `/labelled-secrets`.
+        handlers: By path, such as `/labelled-secrets`. Asked for is that path, a slash and the certificate's `word`.
         metrics: What is counted.
         clock: For the limits of time.
 
@@ -87,7 +89,9 @@ class AdmissionServer:
             idle_seconds=_IDLE_SECONDS,
             clock=clock,
         )
-        serve = _Serving(_Contexts(certificate), self._connections, _Reviews(handlers, metrics)).serve
+        serve = _Serving(
+            _Contexts(certificate), self._connections, _Reviews(handlers, metrics, certificate)
+        ).serve
         if loopback:
             self._listener = _Listener(("127.0.0.1", port), self._connections, serve)
         elif socket.has_dualstack_ipv6():
@@ -233,13 +237,24 @@ class _Serving:
 class _Reviews:
     """From a path and a body to a status and a body."""
 
-    def __init__(self, handlers: Mapping[str, Handler], metrics: ReviewMetrics) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        metrics: ReviewMetrics,
+        certificate: Callable[[], Serving | None],
+    ) -> None:
         self._handlers = handlers
         self._metrics = metrics
+        self._certificate = certificate
         self.large = threading.Lock()
 
-    def knows(self, path: str) -> bool:
-        return path in self._handlers
+    def known(self, target: str) -> str | None:
+        """The path of the handler that is asked; None for another, and for who does not know the word."""
+        path, _, word = target.rpartition("/")
+        serving = self._certificate()
+        if serving is None or not hmac.compare_digest(word.encode(), serving.word.encode()):
+            return None
+        return path if path in self._handlers else None
 
     def answer(self, path: str, body: bytes) -> tuple[HTTPStatus, bytes]:
         try:
@@ -291,9 +306,9 @@ class _Requests(BaseHTTPRequestHandler):
         return parsed
 
     def do_POST(self) -> None:
-        path = self.path.partition("?")[0]  # the API server adds ?timeout=3s
+        path = self._reviews.known(self.path.partition("?")[0])  # the API server adds ?timeout=3s
         length = self._length()
-        if not self._reviews.knows(path):
+        if path is None:
             self._refuse(HTTPStatus.NOT_FOUND)
         elif self.headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)

@@ -1,7 +1,8 @@
 """The agent's webhooks as Kubernetes objects: what the API server asks it about, as narrowly as can be said. Pure.
 
-`caBundle` is in none of them: the agent alone owns that field (server-side apply, field manager `pullpass-agent`), and
-until it is there the API server goes by `failurePolicy`. Our own namespace is never asked about, so the agent can always
+`caBundle` and the path are in none of them: the agent alone owns these (server-side apply, field manager
+`pullpass-agent`), and until they are there the API server goes by `failurePolicy`. The path begins with the webhook's
+name and ends in a word that nobody else knows. Our own namespace is never asked about, so the agent can always
 start. Fields: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
 """
 
@@ -59,7 +60,7 @@ def pull_secret_webhooks(pull_secret: PullSecret, marks: Mapping[str, str]) -> t
 def pod_identity_webhook(marks: Mapping[str, str]) -> Object:
     """MutatingWebhookConfiguration `pullpass-pod-identity`; which pods it changes, their service accounts say."""
     webhook = {
-        **_webhook("pod-identity", POD_IDENTITY_PATH, "pods", ["CREATE"]),
+        **_webhook(POD_IDENTITY_PATH, "pods", ["CREATE"]),
         "namespaceSelector": _namespaces({}, excluded=()),
         "objectSelector": {"matchExpressions": [{"key": _SKIP_POD_IDENTITY, "operator": "DoesNotExist"}]},
         "matchConditions": [_NOT_MIRRORED],
@@ -70,7 +71,7 @@ def pod_identity_webhook(marks: Mapping[str, str]) -> Object:
 def _labelled_secrets(labelled: Labelled) -> Object:
     fails = labelled.failure_policy == "Fail"
     return {
-        **_webhook("labelled-secrets", LABELLED_SECRETS_PATH, "secrets", ["CREATE", "UPDATE"]),
+        **_webhook(LABELLED_SECRETS_PATH, "secrets", ["CREATE", "UPDATE"]),
         "namespaceSelector": _namespaces(dict([labelled.namespace_label]), excluded=()),
         "objectSelector": {"matchLabels": dict([labelled.secret_label])},
         "matchConditions": [
@@ -94,7 +95,7 @@ def _pods(pull_secret: PullSecret) -> Object:
     names = [name for name in (pull_secret.name, pull_secret.public_name) if name is not None]
     listed = ", ".join(f"'{name}'" for name in names)
     return {
-        **_webhook("pods", PODS_PATH, "pods", ["CREATE"]),
+        **_webhook(PODS_PATH, "pods", ["CREATE"]),
         "namespaceSelector": _namespaces(
             pull_secret.namespace_selector,
             only=pull_secret.namespaces,
@@ -127,16 +128,15 @@ def _namespaces(matched: Mapping[str, str], *, excluded: Iterable[str], only: It
     return {**labels, "matchExpressions": expressions}
 
 
-def _webhook(name: str, path: str, resource: str, operations: list[str]) -> Object:
+def _webhook(path: str, resource: str, operations: list[str]) -> Object:
     """One webhook that changes nothing outside the object it is asked about, and that nobody waits for long."""
     return {
-        "name": f"{name}.pullpass.dev",
+        "name": f"{path.removeprefix('/')}.pullpass.dev",
         "admissionReviewVersions": ["v1"],
         "clientConfig": {
             "service": {
                 "name": SERVICE_NAME,
                 "namespace": NAMESPACE_NAME,
-                "path": path,
                 "port": SERVICE_PORT,
             }
         },

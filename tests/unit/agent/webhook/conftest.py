@@ -72,13 +72,22 @@ class Serving:
             client.sock = secured
             yield client
 
+    def word(self) -> str:
+        assert self.kept is not None
+        return self.kept.serving.word
+
     def post(self, body: bytes, path: str = "/answered", **headers: str) -> tuple[int, bytes]:
         with self.client() as client:
-            return ask(client, body, path, **headers)
+            return self.ask(client, body, path, **headers)
+
+    def ask(
+        self, client: HTTPConnection, body: bytes, path: str = "/answered", **headers: str
+    ) -> tuple[int, bytes]:
+        return ask(client, body, f"{path}/{self.word()}", **headers)
 
 
-def ask(client: HTTPConnection, body: bytes, path: str = "/answered", **headers: str) -> tuple[int, bytes]:
-    client.request("POST", path, body, {"Content-Type": "application/json", **headers})
+def ask(client: HTTPConnection, body: bytes, target: str, **headers: str) -> tuple[int, bytes]:
+    client.request("POST", target, body, {"Content-Type": "application/json", **headers})
     answer = client.getresponse()
     return answer.status, answer.read()
 

@@ -20,7 +20,7 @@ KEPT = certificate.first(NOW)
 def stored(kept: Kept = KEPT, **data: bytes | None) -> dict[str, Any]:
     obj = certificate.secret(kept)
     for name, value in data.items():
-        key = name.replace("_", ".")
+        key = name.replace("_", "-" if name.startswith("path") else ".")
         if value is None:
             del obj["data"][key]
         else:
@@ -45,6 +45,16 @@ def test_what_is_written_is_read_again() -> None:
     both = certificate.with_next(KEPT, NOW + timedelta(days=60))
     for kept in (KEPT, both, certificate.promoted(both)):
         assert kept == certificate.read(certificate.secret(kept), NOW + timedelta(days=60))
+
+
+def test_the_word_is_kept_through_every_change() -> None:
+    both = certificate.with_next(KEPT, NOW)
+    words = {
+        kept.serving.word for kept in (KEPT, both, certificate.promoted(both), certificate.first(NOW, KEPT))
+    }
+    assert {KEPT.serving.word} == words
+    assert KEPT.serving.word != certificate.first(NOW).serving.word
+    assert KEPT.serving.word not in repr(KEPT)
 
 
 def test_no_key_shows_in_a_repr() -> None:
@@ -87,6 +97,8 @@ SPOILED = {
     "another authority": stored(ca_crt=OTHER.bundle),
     "its own authority": stored(ca_crt=KEPT.serving.certificate),
     "no base64": {**stored(), "data": {**stored()["data"], "tls.crt": "%"}},
+    "no word": stored(path_word=None),
+    "a short word": stored(path_word=b"short"),
     "no data": {**stored(), "data": None},
     "another type": {**stored(), "type": "Opaque"},
 }

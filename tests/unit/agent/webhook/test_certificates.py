@@ -75,7 +75,7 @@ class Api:
 
     def configure(self, name: str = "pullpass-agent", *webhooks: str) -> None:
         """As the hub does: no word of caBundle."""
-        service = {"name": "pullpass-agent", "namespace": OURS, "path": "/x"}
+        service = {"name": "pullpass-agent", "namespace": OURS}
         self.client.managing_as("pullpass").apply(
             {
                 "apiVersion": MUTATING_WEBHOOK.api_version,
@@ -177,6 +177,17 @@ def test_other_peoples_webhooks_are_not_touched(api: Api) -> None:
     assert {b""} == api.bundles("theirs")
 
 
+def test_the_path_ends_in_a_word_that_the_secret_keeps(api: Api) -> None:
+    api.configure()
+    api.leader()
+    word = api.settled().serving.word
+    paths = [
+        webhook["clientConfig"]["service"]["path"]
+        for webhook in api.client.get(MUTATING_WEBHOOK, "pullpass-agent")["webhooks"]
+    ]
+    assert [f"/labelled-secrets/{word}", f"/pods/{word}"] == paths
+
+
 def test_what_the_hub_applies_again_leaves_ca_bundle_alone(api: Api) -> None:
     api.configure()
     api.leader()
@@ -263,7 +274,9 @@ def test_damage_is_mended_and_the_old_certificate_trusted_meanwhile(
     api.configure()
     leader = api.leader()
     before = api.settled()
+    leader.depose()
     damage(api)
+    leader.lead()
     after = api.settled(lambda kept: kept.serving != before.serving)
     assert {*before.authorities} < {*after.authorities}
     assert after.serving == api.eventually(

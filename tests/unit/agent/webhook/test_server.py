@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 
@@ -43,24 +44,32 @@ def test_counts_by_path_and_answer(serving: Serving) -> None:
 def test_many_reviews_share_a_connection(serving: Serving) -> None:
     with serving.client() as client:
         local = client.sock.getsockname()
-        assert [200] * 5 == [ask(client, review())[0] for _ in range(5)]
+        assert [200] * 5 == [serving.ask(client, review())[0] for _ in range(5)]
         assert local == client.sock.getsockname()
 
 
 def test_the_query_that_the_api_server_adds_does_not_matter(serving: Serving) -> None:
-    assert serving.post(review(), "/answered?timeout=3s")[0] == 200
+    with serving.client() as client:
+        assert ask(client, review(), f"/answered/{serving.word()}?timeout=3s")[0] == 200
+
+
+@pytest.mark.parametrize("target", ["/answered", "/answered/", "/answered/x", "/", "/x/../answered"])
+def test_who_does_not_know_the_word_is_not_answered(serving: Serving, target: str) -> None:
+    with serving.client() as client:
+        assert ask(client, review(), target)[0] == 404
+    assert [] == serving.counted.reviews
 
 
 def test_a_malformed_review_is_answered_with_400_and_the_connection_goes_on(serving: Serving) -> None:
     with serving.client() as client:
-        assert [400, 200] == [ask(client, body)[0] for body in (b"nonsense", review())]
+        assert [400, 200] == [serving.ask(client, body)[0] for body in (b"nonsense", review())]
     assert ["MalformedReview"] == serving.counted.failures
 
 
 def test_a_handler_that_raises_is_answered_with_500_and_the_connection_goes_on(serving: Serving) -> None:
     with serving.client() as client:
-        status, body = ask(client, review(), "/broken")
-        assert (500, 200) == (status, ask(client, review())[0])
+        status, body = serving.ask(client, review(), "/broken")
+        assert (500, 200) == (status, serving.ask(client, review())[0])
     assert b"own fault" not in body
     assert ["WebhookHandler"] == serving.counted.failures
 
@@ -81,7 +90,7 @@ def test_a_body_without_a_length_is_not_taken(serving: Serving) -> None:
 def test_a_body_that_is_too_large_is_not_read(serving: Serving, length: str) -> None:
     with serving.connection() as client:
         client.sendall(
-            f"POST /answered HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+            f"POST /answered/{serving.word()} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
         )
         assert client.recv(12) == b"HTTP/1.1 413"
 
@@ -101,8 +110,8 @@ def test_a_client_that_waits_for_leave_to_send_gets_it(serving: Serving) -> None
     body = review()
     with serving.connection() as client:
         client.sendall(
-            b"POST /answered HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
-            + f"Content-Length: {len(body)}\r\n\r\n".encode()
+            f"POST /answered/{serving.word()} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+            + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         )
         assert client.recv(100).startswith(b"HTTP/1.1 100")
         client.sendall(body)
@@ -176,17 +185,20 @@ def test_an_idle_connection_outlives_the_api_servers_own_limit(serve: Serve) -> 
     clock = FakeClock(START)
     serving = serve(clock)
     with serving.client() as client:
-        ask(client, review())
+        serving.ask(client, review())
+        assert wait_for(
+            lambda: any(each.idle_since is not None for each in serving.server._connections._open)
+        )
         clock.advance(95)
         assert serving.post(review())[0] == 200  # the reaper has looked meanwhile
-        assert ask(client, review())[0] == 200
+        assert serving.ask(client, review())[0] == 200
 
 
 def test_an_idle_connection_is_ended_at_last(serve: Serve) -> None:
     clock = FakeClock(START)
     serving = serve(clock)
     with serving.client() as client:
-        ask(client, review())
+        serving.ask(client, review())
         assert wait_for(
             lambda: any(each.idle_since is not None for each in serving.server._connections._open)
         )
@@ -227,7 +239,7 @@ def test_no_more_threads_than_connections_are_allowed(serve: Serve) -> None:
             secured = serving.trust().wrap_socket(serving.plain(), server_hostname=certificate.NAMES[0])
             clients.append(client := HTTPConnection("x"))
             client.sock = secured
-            client.request("POST", "/slow", review(), {"Content-Type": "application/json"})
+            client.request("POST", f"/slow/{serving.word()}", review(), {"Content-Type": "application/json"})
         with serving.plain() as refused:
             assert ended(refused)
         assert threading.active_count() <= before + 64
@@ -249,7 +261,7 @@ def test_without_a_certificate_connections_are_closed(serving: Serving) -> None:
 def test_a_certificate_that_cannot_be_loaded_costs_only_the_handshake(serving: Serving) -> None:
     good, context = serving.kept, serving.trust()
     assert good is not None
-    broken = certificate.Serving(b"no PEM", b"", good.serving.begins_at, good.serving.expires_at)
+    broken = replace(good.serving, certificate=b"no PEM", key=b"")
     serving.kept = certificate.Kept(broken, good.authorities)
     with pytest.raises((ssl.SSLError, OSError)), serving.connection(context):
         pass
@@ -261,15 +273,15 @@ def test_a_rotation_goes_unnoticed_by_live_connections_and_is_taken_by_new_ones(
     old = serving.kept
     assert old is not None
     with serving.client() as client:
-        assert ask(client, review())[0] == 200
+        assert serving.ask(client, review())[0] == 200
         upcoming = certificate.with_next(old, datetime.now(UTC))
         serving.kept = certificate.promoted(upcoming)
-        assert ask(client, review())[0] == 200
+        assert serving.ask(client, review())[0] == 200
         with pytest.raises(ssl.SSLCertVerificationError), serving.connection(serving.trust(old)):
             pass
         with serving.client(serving.trust(upcoming)) as other:
-            assert ask(other, review())[0] == 200
-        assert ask(client, review())[0] == 200
+            assert serving.ask(other, review())[0] == 200
+        assert serving.ask(client, review())[0] == 200
 
 
 def test_stopping_lets_a_request_under_way_end(serve: Serve) -> None:
@@ -282,7 +294,7 @@ def test_stopping_lets_a_request_under_way_end(serve: Serve) -> None:
 
     serving = serve(slow=slow)
     with serving.client() as client, serving.connection() as idle:
-        client.request("POST", "/slow", review(), {"Content-Type": "application/json"})
+        client.request("POST", f"/slow/{serving.word()}", review(), {"Content-Type": "application/json"})
         assert begun.wait(10)
         stopping = threading.Thread(target=serving.server.stop)
         stopping.start()
