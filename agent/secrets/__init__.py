@@ -10,4 +10,8 @@ Who calls whom, from the outside in:
 - `filling`: one namespace's secrets (`pull_secret`, `content`) and references (`service_accounts`, `selection`);
   `patience` limits quarrels with others.
 - `results`, `report` and `telling`: what came of it, for the hub and for claimants.
+
+Rights are in `controller.agent_rights`. Lists and watches of a kind that resourceNames narrow carry the field selector
+`metadata.name=NAME`, which is how RBAC lets them through; creation happens by server-side apply, whose request carries
+the name. https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
 """

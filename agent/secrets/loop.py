@@ -50,6 +50,7 @@ from schemas.agent_documents import (
     NamespaceError,
     load_configuration,
 )
+from schemas.node_documents import ReportedNodes
 from schemas.pod_identity_documents import PodIdentityConfiguration
 from schemas.reported import ReportedWebhook
 
@@ -109,6 +110,7 @@ class SecretsAgent:
         self._pod_identity = pod_identity
         self._taken: Taken | None = None
         self._plan: Plan | None = None
+        self._summary: ReportedNodes | None = None  # of the moment of the plan, so that the two go together
         self._queue: Queue[Task] = Queue(clock=clock, random=random, backoff=_BACKOFF)
         self._workers = Workers(
             self._queue, self._reconcile, observer=self, healthy=HEALTHY_WORKERS, failing=FAILING_WORKERS
@@ -143,7 +145,6 @@ class SecretsAgent:
         self._results = NamespaceResults()
         self._telling = Telling(
             views=self._views,
-            nodes=self._nodes,
             pool=self._pool,
             fetching=self._fetching,
             results=self._results,
@@ -238,9 +239,11 @@ class SecretsAgent:
         followed = self._views.follow(wide=wide, cluster_uid=configuration.cluster_uid)
         if not self._views.secrets_synced:
             return RequeueAfter(_SYNC_POLL_SECONDS)
-        plan = self._planner.plan(taken, self._nodes.secrets(configuration), before, now)
+        secrets, nodes = self._nodes.secrets(configuration), self._nodes.summary(configuration)
+        plan = self._planner.plan(taken, secrets, before, now)
         if plan is None:
             return RequeueAfter(_SHORTEST_WAIT_SECONDS)
+        self._summary = nodes
         again_in = self._nodes.look_again_in(configuration)
         waits = [again_in] if again_in is not None else []
         if not followed:
@@ -359,7 +362,7 @@ class SecretsAgent:
         plan, now, pod_identity = self._plan, self._clock.now(), self._pod_identity()
         gone = self._views.configuration() is None
         if plan is not None and not (gone and plan.configuration.removing):
-            again_in = self._telling.report(plan, now)
+            again_in = self._telling.report(plan, self._summary, now)
         elif gone and pod_identity is not None:
             again_in = self._telling.report_without_add_on(pod_identity, now)
         else:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from agent.nodes.summing import Secrets
-from agent.nodes.watching import Nodes
 from agent.secrets import pull_secret, report
 from agent.secrets.claims import Claim, ClaimKey
 from agent.secrets.duties import Claimant, ClaimStatus, Duty
@@ -20,6 +19,7 @@ from agent.secrets.report import Found, Reporter
 from agent.secrets.results import NamespaceResults, Outcome
 from agent.secrets.watching import Views
 from schemas.agent_documents import NAMESPACE_ERROR_LIMIT, AgentReport, NamespaceError
+from schemas.node_documents import ReportedNodes
 from schemas.pod_identity_documents import PodIdentityConfiguration
 from schemas.reported import ReportedWebhook
 
@@ -32,7 +32,6 @@ class Telling:
 
     Args:
         views: What is watched.
-        nodes: What the drivers say.
         pool: The credentials.
         fetching: How they fare.
         results: What came of the namespaces.
@@ -47,7 +46,6 @@ class Telling:
         self,
         *,
         views: Views,
-        nodes: Nodes,
         pool: CredentialPool,
         fetching: Fetching,
         results: NamespaceResults,
@@ -58,7 +56,6 @@ class Telling:
         webhook: Callable[[], ReportedWebhook | None],
     ) -> None:
         self._views = views
-        self._nodes = nodes
         self._pool = pool
         self._fetching = fetching
         self._results = results
@@ -77,8 +74,11 @@ class Telling:
         """
         return self._reporter.recall()
 
-    def report(self, plan: Plan, now: datetime) -> float | None:
-        """Writes the report if there is something new; returns in how many seconds to look again (None: on a change).
+    def report(self, plan: Plan, nodes: ReportedNodes | None, now: datetime) -> float | None:
+        """Writes the report if there is something new; `nodes` is what the drivers said when the plan was made.
+
+        Returns:
+            In how many seconds to look again; None: on a change.
 
         Raises:
             kube.errors.KubeError: the cluster's API failed.
@@ -96,7 +96,6 @@ class Telling:
             settled = self._fetching.all_proven(plan) and (served or not complete)
         if not settled and waited < SETTLING_SECONDS:
             return SETTLING_SECONDS - waited
-        nodes = self._nodes.summary(plan.configuration)
         contributions = [duty.contribution() for duty in (*self._duties, *self._claimants)]
         credentials = {key: self._pool.good(key, now) for key in plan.keys}
         found = Found(
