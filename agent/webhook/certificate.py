@@ -87,11 +87,10 @@ class Kept:
         return b"".join(self.authorities)
 
 
-def first(now: datetime, last: Kept | None = None) -> Kept:
+def first(now: datetime, last: Kept | None = None, *, same_word: bool = True) -> Kept:
     """A new certificate to be served at once; `last` may still be served by somebody, so it stays trusted."""
-    authority, serving = _issue(
-        now, last.serving.word if last is not None else secrets.token_urlsafe(_WORD_BYTES)
-    )
+    word = last.serving.word if last is not None and same_word else secrets.token_urlsafe(_WORD_BYTES)
+    authority, serving = _issue(now, word)
     return Kept(serving, (authority, *_alive(last.authorities if last is not None else (), now)))
 
 

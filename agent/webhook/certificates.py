@@ -255,9 +255,12 @@ class Certificates:
         return min(wait, max(1.0, (kept.serving.due_at - now).total_seconds()), _LONGEST_WAIT_SECONDS)
 
     def _begin(self, found: Found | None, now: datetime) -> float:
-        """Nothing good stands there. What replicas still serve stays trusted, and the new one is trusted first."""
+        """Nothing good stands there. What replicas still serve stays trusted, and the new one is trusted first.
+
+        Whoever deletes the Secret wants all of it anew, the word included.
+        """
         last = self._serving.last_good
-        kept = certificate.first(now, last)
+        kept = certificate.first(now, last, same_word=found is not None)
         _log.info(
             "a first webhook certificate is made",
             reason="missing" if found is None else found.spoiled or "expired",

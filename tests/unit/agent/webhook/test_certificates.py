@@ -284,6 +284,15 @@ def test_damage_is_mended_and_the_old_certificate_trusted_meanwhile(
     )
 
 
+def test_who_deletes_the_secret_gets_another_word(api: Api) -> None:
+    api.configure()
+    api.leader()
+    before = api.settled()
+    delete(api)
+    after = api.settled(lambda kept: kept.serving != before.serving)
+    assert before.serving.word != after.serving.word
+
+
 def test_a_replica_goes_on_with_the_last_good_one_while_the_secret_is_spoiled(api: Api) -> None:
     leader = api.leader()
     kept = api.eventually(api.kept)
