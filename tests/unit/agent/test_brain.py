@@ -56,9 +56,9 @@ class Pair:
         self.replicas.remove(replica)
         self.cell.replicas.remove(replica)
 
-    def authorities(self) -> str:
-        """In base64, as they stand in `caBundle`."""
-        return str(self.cell.admin.get(SECRET, "pullpass-webhook", namespace=OURS)["data"]["ca.crt"])
+    def serving(self, key: str) -> str:
+        """What the certificate's Secret holds, in base64."""
+        return str(self.cell.admin.get(SECRET, "pullpass-webhook", namespace=OURS)["data"][key])
 
     def asked(self, replica: Replica, path: str, obj: dict[str, Any]) -> dict[str, Any]:
         """The response of a replica, asked as the API server asks."""
@@ -73,14 +73,15 @@ class Pair:
         body = json.dumps(
             {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
         )
-        context = ssl.create_default_context(cadata=base64.b64decode(self.authorities()).decode())
+        context = ssl.create_default_context(cadata=base64.b64decode(self.serving("ca.crt")).decode())
         with (
             socket.create_connection(("127.0.0.1", replica.brain.webhook_port), timeout=10) as plain,
             context.wrap_socket(plain, server_hostname=NAMES[0]) as secured,
         ):
             connection = HTTPConnection("127.0.0.1")
             connection.sock = secured
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            word = base64.b64decode(self.serving("path-word")).decode()
+            connection.request("POST", f"{path}/{word}", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             assert 200 == answer.status
             return dict(json.loads(answer.read())["response"])
@@ -225,7 +226,7 @@ def test_the_ca_bundle_is_written_and_survives_what_the_hub_applies(labelling: P
     cell.admin.apply(webhook)
     eventually(lambda: "" not in bundles())
     cell.admin.apply(webhook)
-    assert {labelling.authorities()} == bundles()
+    assert {labelling.serving("ca.crt")} == bundles()
 
 
 def test_both_replicas_give_pods_their_aws_identity(pair: Pair) -> None:
