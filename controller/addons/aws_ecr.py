@@ -13,7 +13,6 @@ from controller.addons.agent_objects import DEPLOYMENT_KEY, REPORT_KEY, SHARED_K
 from controller.addons.ecr_configuration import (
     KEY,
     audience_of,
-    brings_own_identities,
     ecr_objects,
     needs_custom_resources,
     needs_wide_secrets,
@@ -59,7 +58,7 @@ def obstacles(context: Context) -> tuple[Issue, ...]:
         return ()
     found = list(context.identity.issues) if context.identity.blocks else []
     if not wishes.role_arn and wishes.identity == "shared":
-        if brings_own_identities(wishes.pull_secret):
+        if wishes.pull_secret.brings_identities:
             return ()  # whether AWS believes those, they say themselves
         found.insert(0, context.issue("RoleArnMissing"))
     if wishes.identity == "serviceAccount":

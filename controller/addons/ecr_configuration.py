@@ -16,7 +16,7 @@ from controller.addons.node_objects import node_objects
 from controller.addons.webhook_objects import pull_secret_webhooks
 from controller.agent_rights import CUSTOM_RESOURCES_ROLE, PODS_ROLE, SECRETS_ROLE, WIDE_SECRETS_ROLE
 from kube.objects import Object
-from schemas.addons.aws_ecr import AwsEcr, PullSecret
+from schemas.addons.aws_ecr import AwsEcr
 from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
 from schemas.agent_documents import SECRET_NAME, AgentConfiguration, labels
 from schemas.manifest import Manifest
@@ -44,11 +44,6 @@ def serves_nodes(context: Context) -> bool:
         or wishes.by_instance_role(context.manifest.provider)
     )
     return wishes.by_nodes and bool(has_role)
-
-
-def brings_own_identities(pull_secret: PullSecret) -> bool:
-    """Whether there is something to serve that names its identity itself, and so needs no `roleArn`."""
-    return pull_secret.custom_resources or any(adopted.keys is not None for adopted in pull_secret.adopt)
 
 
 def needs_wide_secrets(wishes: AwsEcr) -> bool:

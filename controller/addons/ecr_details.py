@@ -10,7 +10,7 @@ from aws.arns import parse_role
 from aws.permissions_policy import permissions_policy
 from controller.addons import ecr_nodes, ecr_reports
 from controller.addons.addon import Context
-from controller.addons.ecr_configuration import brings_own_identities, serves_nodes, wishes_of
+from controller.addons.ecr_configuration import serves_nodes, wishes_of
 from controller.addons.ecr_reports import Finding
 from schemas.agent_documents import AgentReport
 from schemas.status import Json
@@ -102,7 +102,7 @@ def _identities(report: AgentReport) -> list[Json]:
 def _permissions_policy(context: Context, report: AgentReport | None) -> Json | None:
     """What the role has to be allowed; None where only identities of others are used."""
     wishes = wishes_of(context)
-    if not wishes.role_arn and brings_own_identities(wishes.pull_secret):
+    if not wishes.role_arn and wishes.pull_secret.brings_identities:
         return None
     hosts = ecr_reports.registries(context.manifest, wishes) or (report.registries if report else ())
     parsed = [registry for host in hosts if (registry := registry_hosts.parse(host)) is not None]
@@ -116,7 +116,7 @@ def delivery(context: Context, report: AgentReport | None) -> tuple[str, str]:
     nodes = report.nodes if report is not None and serves_nodes(context) else None
     why = f"`settings.awsECR.delivery` is `{wishes.delivery}`"
     if not serves_nodes(context):
-        if not wishes.role_arn and brings_own_identities(wishes.pull_secret):
+        if not wishes.role_arn and wishes.pull_secret.brings_identities:
             why += "; without a `roleArn`, only custom resources and adopted objects are served"
         return "pullSecret", why
     if wishes.by_instance_role(context.manifest.provider):

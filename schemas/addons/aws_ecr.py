@@ -84,6 +84,11 @@ class PullSecret:
     custom_resources: bool = False
     adopt: tuple[Adopted, ...] = ()
 
+    @property
+    def brings_identities(self) -> bool:
+        """Whether there is something to serve that names its identity itself, and so needs no `roleArn`."""
+        return self.custom_resources or any(adopted.keys is not None for adopted in self.adopt)
+
 
 @dataclass(frozen=True)
 class NodeDelivery:

@@ -173,7 +173,8 @@ class Hub:
         return self.status().add_ons["awsECR"]
 
     def codes(self, add_on: str = "awsECR") -> list[str]:
-        return [issue.code for issue in self.status().add_ons[add_on].issues]
+        status = self.status().add_ons.get(add_on)
+        return [] if status is None else [issue.code for issue in status.issues]
 
     def reasons(self) -> list[str]:
         """Of the event log, oldest first."""
@@ -216,7 +217,10 @@ class Hub:
         """What an agent would do now, if one runs: answers a configuration it has not answered yet."""
         try:
             configuration = self.configuration()
-            if configuration != self.answered:
+            doubted = (
+                "AgentNotRunning" in self.codes()
+            )  # where no pod can run, the report alone proves the contrary
+            if configuration != self.answered or doubted:
                 self.report()
         except NotFound:
             configuration = None
