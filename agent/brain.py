@@ -18,7 +18,7 @@ import structlog
 from agent.configuration import ConfigurationSource
 from agent.custom_resources.claimant import CustomResources
 from agent.events import Events
-from agent.health import HealthServer
+from agent.health import HealthServer, Pulse
 from agent.labelled.duty import LabelledSecrets
 from agent.leadership import Leadership
 from agent.metrics import Metrics
@@ -96,6 +96,8 @@ class Brain:
         self._lookups = Client(replace(access, timeout_seconds=LOOKUP_SECONDS))
         self._leadership = Leadership(self._electing, settings.pod_name, clock=clock, random=random)
         self._labelled: LabelledSecrets | None = None
+        self._leader: SecretsAgent | None = None
+        self._pulse = Pulse(clock)
         self._configuration = ConfigurationSource(
             client, changed=self._watch_namespaces, clock=clock, random=random
         )
@@ -197,11 +199,12 @@ class Brain:
         keeping = threading.Thread(target=certificates.run, args=(lost,), name="certificates", daemon=True)
         events.start()
         keeping.start()
+        self._leader, self._pulse = agent, Pulse(clock)
         try:
             agent.run(lost)
         finally:
             lost.set()
-            self._labelled = None
+            self._leader = self._labelled = None
             keeping.join(_JOIN_SECONDS)
             events.stop(_JOIN_SECONDS)
             self._metrics.forget_work()
@@ -246,7 +249,12 @@ class Brain:
 
     def _sick(self) -> tuple[str, ...]:
         """What only a restart mends."""
-        return ("the election is silent, or what it led does not end",) if self._leadership.stuck else ()
+        leader, found = self._leader, []
+        if self._leadership.stuck:
+            found.append("the election is silent, or what it led does not end")
+        if leader is not None and self._pulse.wedged(leader.progress()):
+            found.append("work waits, and none of it is done")
+        return tuple(found)
 
     def _unready(self) -> tuple[str, ...]:
         """What admission reviews cannot be answered without. AWS is no part of it, nor is leading."""

@@ -11,14 +11,42 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.metrics import Metrics
+from reconcile.clock import Clock
 
 Troubles = Callable[[], tuple[str, ...]]
 
 _READ_TIMEOUT_SECONDS = 10
+# Longer than all time-outs of one task together: the API server's, AWS's with its retries, the registry's.
+_WEDGED_SECONDS = 600.0
+
+
+class Progress(NamedTuple):
+    """Of a work queue: how many keys are ready to run, and how many runs have ended since it began."""
+
+    waiting: int
+    done: int
+
+
+class Pulse:
+    """Whether work moves, judged from looks at its progress every now and then: the kubelet's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen = Progress(0, 0)
+        self._moved_at = clock.monotonic()
+
+    def wedged(self, progress: Progress) -> bool:
+        """Whether something has waited for ten minutes in which nothing was done."""
+        now = self._clock.monotonic()
+        if not progress.waiting or not self._seen.waiting or progress.done != self._seen.done:
+            self._moved_at = now
+        self._seen = progress
+        return now - self._moved_at > _WEDGED_SECONDS
 
 
 class HealthServer:

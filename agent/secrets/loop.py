@@ -15,6 +15,7 @@ from datetime import datetime
 import structlog
 
 from agent.events import Events
+from agent.health import Progress
 from agent.metrics import Metrics
 from agent.nodes.summing import Secrets
 from agent.nodes.watching import Nodes
@@ -110,6 +111,7 @@ class SecretsAgent:
         self._pod_identity = pod_identity
         self._taken: Taken | None = None
         self._plan: Plan | None = None
+        self._done = 0
         self._summary: ReportedNodes | None = None  # of the moment of the plan, so that the two go together
         self._queue: Queue[Task] = Queue(clock=clock, random=random, backoff=_BACKOFF)
         self._workers = Workers(
@@ -180,8 +182,13 @@ class SecretsAgent:
         self._queue.add(Task(Topic.PLAN))
         self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
 
+    def progress(self) -> Progress:
+        """How much waits, and how much was done: work that waits while nothing is done is wedged."""
+        return Progress(self._queue.depth()[0], self._done)
+
     def finished(self, key: object, result: str, seconds: float, error: BaseException | None) -> None:
         """Hears of every run (`reconcile.workers.Observer`)."""
+        self._done += 1
         if error is None:
             return
         if result == "error":

@@ -1,10 +1,12 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import urllib3
 
-from agent.health import HealthServer
+from agent.health import HealthServer, Progress, Pulse
 from agent.metrics import Metrics
+from reconcile.clock import FakeClock
 
 
 class Troubles:
@@ -75,3 +77,25 @@ def test_off_loopback_it_answers_ipv4_too(sick: Troubles, unready: Troubles, met
         assert get(f"http://127.0.0.1:{server.port}/healthz")[0] == 200
     finally:
         server.stop()
+
+
+def looks(*seen: Progress, every: float = 300.0) -> list[bool]:
+    """What a pulse says, look by look."""
+    clock = FakeClock(datetime(2026, 11, 22, 6, 0, tzinfo=UTC))
+    pulse, said = Pulse(clock), []
+    for progress in seen:
+        said.append(pulse.wedged(progress))
+        clock.advance(every)
+    return said
+
+
+def test_work_that_waits_while_nothing_is_done_is_wedged() -> None:
+    assert [False, False, False, True] == looks(*[Progress(3, 7)] * 4)
+
+
+def test_work_that_moves_is_not_wedged_however_much_waits() -> None:
+    assert not any(looks(*(Progress(500, done) for done in range(10))))
+
+
+def test_an_idle_leader_is_not_wedged_when_something_comes_after_hours() -> None:
+    assert not any(looks(*[Progress(0, 7)] * 20, Progress(1, 7), Progress(0, 8)))
