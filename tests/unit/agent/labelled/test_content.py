@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.labelled import content as contents
@@ -45,6 +45,7 @@ def test_the_patch_locks_the_version_that_was_seen() -> None:
     assert "7" == contents.patch_to_fill(contents.view(secret()), CONTENT)["metadata"]["resourceVersion"]
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(st.none() | st.dictionaries(MARKS, st.sampled_from(["x", "2026-11-22T21:00:00Z"])))
 def test_what_was_patched_needs_no_other_patch(annotations: dict[str, str] | None) -> None:
     obj = secret(annotations, data="eA==")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.webhook import certificate
@@ -147,6 +147,7 @@ def test_foreign_keys_in_the_secret_do_not_matter() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of broken bytes
+@settings(deadline=None)  # other tests run beside it
 @given(st.sampled_from(["tls.crt", "tls.key", "ca.crt"]), st.data())
 def test_no_change_of_a_byte_raises_anything_but_spoiled(key: str, data: st.DataObject) -> None:
     obj = stored()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.secrets.content import LabelledContent
@@ -273,6 +273,7 @@ CONTENTS = st.sampled_from([CONTENT, replace(CONTENT, role_arn=""), None])
 POLICIES = st.sampled_from(["Ignore", "Fail"])
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(SECRETS, st.none() | SECRETS, CONTENTS, POLICIES)
 def test_a_second_review_of_what_was_patched_changes_nothing(
     obj: dict[str, Any], old: dict[str, Any] | None, content: LabelledContent | None, policy: str
@@ -282,6 +283,7 @@ def test_a_second_review_of_what_was_patched_changes_nothing(
     assert () == second.patch
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(SECRETS, st.none() | SECRETS, CONTENTS, POLICIES)
 def test_what_is_not_ours_survives(
     obj: dict[str, Any], old: dict[str, Any] | None, content: LabelledContent | None, policy: str
@@ -299,6 +301,7 @@ def test_what_is_not_ours_survives(
     assert others(obj) == others(patched(obj, answer(obj, old, content=content, policy=policy)))
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(SECRETS, st.none() | SECRETS, CONTENTS)
 def test_ignore_always_admits_something_that_can_be_stored(
     obj: dict[str, Any], old: dict[str, Any] | None, content: LabelledContent | None

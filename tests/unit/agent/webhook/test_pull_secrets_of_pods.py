@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.webhook.pull_secrets_of_pods import handler
@@ -146,6 +146,7 @@ def test_an_entry_without_a_name_does_no_harm(entry: dict[str, str]) -> None:
     assert 1 == len(answer.patch)
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(st.lists(st.sampled_from(["pullpass-ecr", "ecr-public-token", "a", "b"]), max_size=6))
 def test_the_order_is_kept_nothing_repeated_and_a_second_review_changes_nothing(named: list[str]) -> None:
     settings = {"public_name": "ecr-public-token"}

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.webhook import wire
@@ -80,12 +80,14 @@ def test_what_is_no_review_is_refused(text: bytes) -> None:
         wire.read(text)
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(text: bytes) -> None:
     with contextlib.suppress(wire.Malformed):
         wire.read(text)
 
 
+@settings(deadline=None)  # other tests run beside it
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
