@@ -42,7 +42,7 @@ _COMMON_NAME = "Pullpass webhook"
 _CERTIFICATE, _KEY, _AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 _NEXT_CERTIFICATE, _NEXT_KEY = "next.crt", "next.key"
 _WORD = "path-word"
-_WORD_BYTES = 32
+_WORD_BYTES = 32  # in hex: the API server takes paths of lower case letters and digits only
 # What parsing bytes that are no certificate or key of ours ends in.
 _UNREADABLE = (
     ValueError,
@@ -89,7 +89,7 @@ class Kept:
 
 def first(now: datetime, last: Kept | None = None, *, same_word: bool = True) -> Kept:
     """A new certificate to be served at once; `last` may still be served by somebody, so it stays trusted."""
-    word = last.serving.word if last is not None and same_word else secrets.token_urlsafe(_WORD_BYTES)
+    word = last.serving.word if last is not None and same_word else secrets.token_hex(_WORD_BYTES)
     authority, serving = _issue(now, word)
     return Kept(serving, (authority, *_alive(last.authorities if last is not None else (), now)))
 
@@ -251,7 +251,7 @@ def _serving(
 
 def _word(text: bytes) -> str:
     word = text.decode("ascii")
-    if re.fullmatch(r"[A-Za-z0-9_-]{43}", word) is None:
+    if re.fullmatch(r"[0-9a-f]{64}", word) is None:
         raise Spoiled(f"{_WORD} is not what Pullpass makes")
     return word
 
