@@ -254,7 +254,7 @@ def test_each_failure_of_aws_is_named_and_got_over(
 ) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/{aws_code.lower()}"
     trusting(stage.world, role)
-    stage.world.aws.fail_next(operation, aws_code, "made up", times=7)
+    stage.world.aws.fail_next(operation, aws_code, "made up", times=2)
     apply(stage, "faulty", identity={"webIdentity": {"roleArn": role}})
     wait_for_code(stage, "faulty", code)
     wait_for(stage, "faulty", "Ready", "True")
