@@ -129,7 +129,10 @@ def _namespaces(matched: Mapping[str, str], *, excluded: Iterable[str], only: It
 
 
 def _webhook(path: str, resource: str, operations: list[str]) -> Object:
-    """One webhook that changes nothing outside the object it is asked about, and that nobody waits for long."""
+    """One webhook that changes nothing outside the object it is asked about, and that nobody waits for long.
+
+    By its name the agent knows which path to write.
+    """
     return {
         "name": f"{path.removeprefix('/')}.pullpass.dev",
         "admissionReviewVersions": ["v1"],
