@@ -236,7 +236,7 @@ def test_of_two_claims_on_one_secret_the_first_has_it(cluster: Cluster) -> None:
     cluster.start(claim(secret_name="pullpass-ecr"))
     status = cluster.status(lambda status: bool(status.errors))
     assert [(error.namespace, error.code) for error in status.errors] == [("shop", "PullSecretClash")]
-    assert FRANKFURT in cluster.hosts("pullpass-ecr")
+    eventually(lambda: FRANKFURT in cluster.hosts("pullpass-ecr"))
 
 
 @pytest.mark.parametrize("kind", ["Opaque", "kubernetes.io/dockerconfigjson"])
