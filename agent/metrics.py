@@ -36,7 +36,7 @@ class Metrics:
         )
         self._aws_calls = Counter(
             "pullpass_agent_aws_calls",
-            "Calls to AWS by service: sts, ecr, registry.",
+            "Calls to AWS by service: sts, ecr, registry, metadata.",
             ["service"],
             registry=self.registry,
         )
