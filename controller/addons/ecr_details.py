@@ -10,7 +10,7 @@ from aws.arns import parse_role
 from aws.permissions_policy import permissions_policy
 from controller.addons import ecr_nodes, ecr_reports
 from controller.addons.addon import Context
-from controller.addons.ecr_configuration import serves_nodes, wishes_of
+from controller.addons.ecr_configuration import needs_custom_resources, serves_nodes, wishes_of
 from controller.addons.ecr_reports import Finding
 from schemas.agent_documents import AgentReport
 from schemas.status import Json
@@ -50,8 +50,8 @@ def details(context: Context, report: AgentReport | None, webhook: Finding | Non
         }
     elif report.namespace_errors:
         found["namespaces"] = {"selected": 0, "ready": 0, "errors": _errors(report)}
-    if report.custom_resources is not None:
-        total, ready = report.custom_resources
+    total, ready = report.custom_resources or (0, 0)
+    if total or needs_custom_resources(wishes_of(context)):
         found["customResources"] = {"total": total, "ready": ready}
     if report.labelled_secrets is not None:
         total, filled = report.labelled_secrets
