@@ -141,9 +141,10 @@ class AgentReport:
     known of them yet.
 
     `custom_resources` are (all, those that are ready) of ECRPullSecrets and adopted objects, `labelled_secrets` (all,
-    those that are filled); None where they are neither asked for nor left to be given back. `leader` is the pod that wrote this. `elsewhere` counts
-    secrets of ours by other names than `SECRET_NAME`, labelled ones not counted: the agent needs `wide_secrets` until
-    there are none. With no `AgentConfiguration` there, `generation` is the `PodIdentityConfiguration`'s.
+    those that are filled); None where they are neither asked for nor left to be given back. `leader` is the pod that
+    wrote this. `elsewhere` counts secrets of ours by other names than `SECRET_NAME`, labelled ones not counted: the
+    agent needs `wide_secrets` until there are none. With no `AgentConfiguration` there, `generation` is the
+    `PodIdentityConfiguration`'s.
     """
 
     generation: int
