@@ -97,9 +97,10 @@ class Brain:
         self._leadership = Leadership(self._electing, settings.pod_name, clock=clock, random=random)
         self._labelled: LabelledSecrets | None = None
         self._leader: SecretsAgent | None = None
+        self._over = threading.Event()
         self._pulse = Pulse(clock)
         self._configuration = ConfigurationSource(
-            client, changed=self._watch_namespaces, clock=clock, random=random
+            client, changed=self._configuration_changed, clock=clock, random=random
         )
         self._content = StoredContent(client, changed=self._refresh_labelled, clock=clock, random=random)
         self._certificate = ServingCertificate(client, clock=clock, random=random)
@@ -174,15 +175,30 @@ class Brain:
         """One term: until `lost` is set."""
         client, clock, random = self._client.fenced(lost), self._clock, self._random
         events = Events(client, clock)
+        certificates = Certificates(
+            client, self._certificate, changed=self._tell_leader, clock=clock, random=random
+        )
+        keeping = threading.Thread(target=certificates.run, args=(lost,), name="certificates", daemon=True)
+        events.start()
+        keeping.start()
+        try:
+            while not lost.is_set():
+                self._work(client, events, certificates, lost)
+        finally:
+            lost.set()
+            keeping.join(_JOIN_SECONDS)
+            events.stop(_JOIN_SECONDS)
+            self._metrics.forget_work()
 
-        def changed() -> None:
-            agent.changed()
-
-        self._labelled = LabelledSecrets(
+    def _work(
+        self, client: Client, events: Events, certificates: Certificates, lost: threading.Event
+    ) -> None:
+        """The life of the add-on: until it was removed, and the rights to watch for it with it, or `lost` is set."""
+        clock, random, changed = self._clock, self._random, self._tell_leader
+        labelled = LabelledSecrets(
             client, events, self._good_content, changed=changed, clock=clock, random=random
         )
-        certificates = Certificates(client, self._certificate, changed=changed, clock=clock, random=random)
-        agent = SecretsAgent(
+        leader = SecretsAgent(
             client,
             self._aws,
             token_file=self._settings.web_identity_token_file,
@@ -191,23 +207,18 @@ class Brain:
             metrics=self._metrics,
             leader=self._settings.pod_name,
             events=events,
-            duties=(self._labelled, StuckPods(client, events, changed=changed, clock=clock, random=random)),
+            duties=(labelled, StuckPods(client, events, changed=changed, clock=clock, random=random)),
             claimants=(CustomResources(client, events, changed=changed, clock=clock, random=random),),
             webhook=certificates.status,
             pod_identity=lambda: self._pod_identity.configuration,
         )
-        keeping = threading.Thread(target=certificates.run, args=(lost,), name="certificates", daemon=True)
-        events.start()
-        keeping.start()
-        self._leader, self._pulse = agent, Pulse(clock)
+        over = threading.Event()
+        threading.Thread(target=_pass_on, args=(lost, over), name="term", daemon=True).start()
+        self._leader, self._labelled, self._over, self._pulse = leader, labelled, over, Pulse(clock)
         try:
-            agent.run(lost)
+            leader.run(over)
         finally:
-            lost.set()
             self._leader = self._labelled = None
-            keeping.join(_JOIN_SECONDS)
-            events.stop(_JOIN_SECONDS)
-            self._metrics.forget_work()
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
@@ -232,13 +243,18 @@ class Brain:
         if labelled is not None:
             labelled.refresh()
 
-    def _watch_namespaces(self) -> None:
-        """From the first configuration on whose webhooks ask for them."""
+    def _tell_leader(self) -> None:
+        leader = self._leader
+        if leader is not None:
+            leader.changed()
+
+    def _configuration_changed(self) -> None:
         configuration = self._configuration.current()
-        if configuration is None or self._namespaces_watched:
+        if configuration is None:
+            self._over.set()
             return
         wanted = configuration.pull_secret
-        if wanted.labelled is not None or wanted.append_to_pods:
+        if not self._namespaces_watched and (wanted.labelled is not None or wanted.append_to_pods):
             self._namespaces_watched = True
             self._namespaces.start()
 
@@ -269,3 +285,8 @@ class Brain:
             and (certificate.ready or certificate.found() is None),
         }
         return tuple(f"waiting for {what}" for what, ready in there.items() if not ready)
+
+
+def _pass_on(lost: threading.Event, over: threading.Event) -> None:
+    lost.wait()
+    over.set()

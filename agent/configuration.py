@@ -25,11 +25,13 @@ _log = structlog.get_logger(__name__)
 
 
 class ConfigurationSource:
-    """ConfigMap `pullpass-agent`. One that is gone or cannot be read changes nothing: the last one stays in force.
+    """ConfigMap `pullpass-agent`. One that cannot be read changes nothing: the last one stays in force.
+
+    So does one that is gone, but for one that asked for removal: the hub takes it away when that is done.
 
     Args:
         client: The cluster.
-        changed: Called when there is another one.
+        changed: Called when there is another one, or none any more.
         clock: For the informer.
         random: For the informer.
     """
@@ -64,12 +66,15 @@ class ConfigurationSource:
         return self._informer.synced
 
     def current(self) -> AgentConfiguration | None:
-        """What is in force; None while there was none."""
+        """What is in force; None while there was none, or nothing is left of it."""
         return self._current
 
     def _take(self) -> None:
         text = self._informer.get(NAMESPACE_NAME, CONFIGURATION_NAME)
         if text is None:
+            if self._current is not None and self._current.removing:
+                self._current = None
+                self._changed()
             return
         try:
             self._current = load_configuration(text)

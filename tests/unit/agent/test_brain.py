@@ -2,6 +2,7 @@ import base64
 import json
 import socket
 import ssl
+import threading
 from http.client import HTTPConnection
 from typing import Any
 
@@ -11,8 +12,9 @@ import urllib3
 from agent.webhook.certificate import NAMES
 from controller.addons.agent_objects import pod_identity_objects
 from controller.addons.webhook_objects import pull_secret_webhooks
-from kube.objects import LEASE, MUTATING_WEBHOOK, SECRET, SERVICE_ACCOUNT
+from kube.objects import CONFIG_MAP, LEASE, MUTATING_WEBHOOK, SECRET, SERVICE_ACCOUNT
 from schemas.addons.aws_ecr import Labelled, PullSecret
+from schemas.agent_documents import AgentReport
 from schemas.pod_identity_documents import PodIdentityConfiguration
 from tests.unit.agent.cell import AUDIENCE, HOST, OURS, ROLE, Cell, Replica, eventually
 
@@ -259,3 +261,23 @@ def test_for_the_pod_identity_webhook_alone_it_reports_and_needs_no_more_rights(
     assert report.webhook is not None
     assert (("pullpass-pod-identity",), "") == (report.webhook.served, report.webhook.error)
     assert "Forbidden" not in capsys.readouterr().out
+
+
+def test_the_add_on_can_go_and_come_back_while_the_webhook_stays(cell: Cell) -> None:
+    for obj in pod_identity_objects(POD_IDENTITY):
+        cell.admin.apply(obj)
+    cell.configure()
+    cell.start()
+    eventually(lambda: cell.served("default"))
+    cell.reconfigure(removing=True)
+    cell.reported(lambda report: report.removed)
+    cell.admin.delete(CONFIG_MAP, "pullpass-agent", namespace=OURS)
+    eventually(lambda: "informer-namespaces" not in {thread.name for thread in threading.enumerate()})
+
+    def reported_for_the_webhook() -> AgentReport | None:
+        report = cell.report()
+        return report if report is not None and report.generation == POD_IDENTITY.generation else None
+
+    assert not eventually(reported_for_the_webhook).removed
+    cell.reconfigure(removing=False)
+    assert eventually(lambda: cell.served("default"))

@@ -57,3 +57,11 @@ def test_one_that_is_deleted_stays_in_force(cell: Cell, followed: Followed) -> N
     cell.admin.delete(CONFIG_MAP, "pullpass-agent", namespace=OURS)
     eventually(lambda: followed.source._informer.get(OURS, "pullpass-agent") is None)
     assert cell.configuration == followed.source.current()
+
+
+def test_one_that_asked_for_removal_is_gone_when_it_is_deleted(cell: Cell, followed: Followed) -> None:
+    cell.configure(removing=True)
+    eventually(lambda: followed.told == 1)
+    cell.admin.delete(CONFIG_MAP, "pullpass-agent", namespace=OURS)
+    eventually(lambda: followed.told == 2)
+    assert None is followed.source.current()
