@@ -160,6 +160,8 @@ class SandboxRegistry:
         return self._manifest(registry, repository, match["reference"])
 
     def _public_token(self, request: Request) -> Response:
+        if request.method != "GET":  # containerd tries OAuth by POST first
+            raise _Refusal(405, "UNSUPPORTED", "tokens are given out by GET")
         anonymous = request.authorization is None
         self.calls["GET token anonymous" if anonymous else "GET token"] += 1
         if self._down:

@@ -1,6 +1,6 @@
 """Time and trouble: refreshes, restarts, outages, two agents at once. What pulls with, goes on.
 
-AWS gives tokens of a minute here, so that the middle third of their life is at hand.
+AWS gives tokens of forty seconds here, so that the middle third of their life is at hand.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def ready(stage: Stage) -> None:
     """The add-on's secret in every namespace and a labelled one beside it."""
     stage.make_namespace("shop", **ENABLED)
     stage.make_namespace("bank")
-    stage.world.aws._ecr.lifetime = timedelta(seconds=60)
+    stage.world.aws._ecr.lifetime = timedelta(seconds=40)
     stage.begin(pullSecret={"namespaces": ["shop", "bank", "later", "after"], "labelled": {}})
     secret = labelled_secret("shop", "labelled", MANAGED)
     eventually(lambda: created(stage, secret), what="the webhook fills it", explain=stage.logs)
