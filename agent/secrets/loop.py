@@ -57,7 +57,7 @@ from schemas.reported import ReportedWebhook
 
 HEALTHY_WORKERS, FAILING_WORKERS = 6, 2
 STOP_SECONDS = 5.0
-_BACKOFF = Backoff(base=1.0, maximum=300.0)
+_BACKOFF = Backoff(base=1.0, maximum=60.0)  # who mended a trust policy waits no longer than this to see it
 _SHORTEST_WAIT_SECONDS = 1.0
 _SYNC_POLL_SECONDS = 0.05
 # Namespaces come in crowds; the report is made once for many, and claimants are told once.
