@@ -127,7 +127,8 @@ class Election:
             self.clock.advance(step)
             passed += step
             eventually(lambda looks=looks: replica.leads or replica.client.requests > looks)  # type: ignore[misc]
-            eventually(lambda: replica.leads or self.waits(replica))
+            # A term begins with threads that wait, a moment before the work does.
+            eventually(lambda: replica.leads or (not replica.leadership.leading and self.waits(replica)))
             self.note()
         return passed
 
