@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from schemas import credentials, endpoints, kubeconfig
+from schemas import credentials, eks, endpoints, kubeconfig
+from schemas.eks import EksCluster, EksDefaults, EksSchema
 from schemas.errors import Invalid, Mistake, json_path
 from schemas.fields import Number, Object, Text
 from schemas.stored import Members
@@ -56,6 +57,7 @@ ConnectionSchema = strict(
         "certificateAuthority": Text("the API server's CA in PEM", limit=262_144),
         "token": Text("a bearer token", limit=65_536),
         "expiresAt": Text("an RFC 3339 time such as 2026-11-22T05:40:00Z"),
+        "eks": Object(EksSchema),
         "settings": Object(ConnectionSettingsSchema),
     },
 )
@@ -79,7 +81,8 @@ class AwsAccess:
 class Connection:
     """One cluster's API server and the credential for it.
 
-    Exactly one of `token` and the client certificate pair is set; certificates and keys are PEM.
+    Exactly one of `token`, the client certificate pair and `eks` is set; certificates and keys are PEM. With `eks`, server
+    and authority are empty here: EKS says them, and signs the hub in, whenever the cluster is dialled.
     `granted_at`/`expires_at` are known for a token that states them (`exp`). `renewable` tells that the token is of
     the service account `pullpass-system/pullpass-hub`, which may ask for its own next one.
     """
@@ -94,16 +97,24 @@ class Connection:
     granted_at: datetime | None = None
     expires_at: datetime | None = None
     renewable: bool = False
+    eks: EksCluster | None = None
     timeout_seconds: float = 10.0
     agent_image: str | None = None
     aws: AwsAccess = field(default_factory=AwsAccess)
 
 
-def parse(body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Connection:
+def parse(
+    body: Mapping[str, Any],
+    *,
+    now: datetime,
+    allow_loopback: bool,
+    eks_defaults: EksDefaults | None = None,
+) -> Connection:
     """The connection that `body` describes.
 
-    `body` is `{kubeconfig}` or `{server, certificateAuthority, token, expiresAt}`, with `settings` beside either:
-    see `ConnectionSchema`. A token's own `exp` beats `expiresAt`.
+    `body` is `{kubeconfig}`, `{server, certificateAuthority, token, expiresAt}` or `{eks}`, with `settings` beside any:
+    see `ConnectionSchema`. A token's own `exp` beats `expiresAt`. `eks_defaults` are of the cluster's manifest; None:
+    it is no cluster of provider aws, and `eks` is refused.
 
     Raises:
         schemas.errors.Invalid: `exec`, `auth-provider`, file paths, `insecure-skip-tls-verify`, plain http, a
@@ -111,27 +122,38 @@ def parse(body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Co
             expired tokens, and whatever `ConnectionSchema` does not know. Nothing in it repeats a secret.
     """
     read = check(ConnectionSchema, body)
-    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=read.mistakes)
+    reading = _Reading(
+        now=now, allow_loopback=allow_loopback, mistakes=read.mistakes, eks_defaults=eks_defaults
+    )
     if not read.mistakes and not _has_access(body):
-        reading.refuse("$", "expected `kubeconfig`, or `server` with `token`")
+        reading.refuse("$", "expected `kubeconfig`, `server` with `token`, or `eks`")
     connection = reading.access(read.valid) if _has_access(read.valid) else _NO_CONNECTION
     connection = reading.settings(connection, read.valid.get("settings") or {})
     reading.stop_at_mistakes()
     return connection
 
 
-def update(stored: Connection, body: Mapping[str, Any], *, now: datetime, allow_loopback: bool) -> Connection:
+def update(
+    stored: Connection,
+    body: Mapping[str, Any],
+    *,
+    now: datetime,
+    allow_loopback: bool,
+    eks_defaults: EksDefaults | None = None,
+) -> Connection:
     """`stored` with what `body` changes; what it leaves out stays, and null in `settings` resets.
 
-    A body with a kubeconfig, or with server and token, replaces the access and keeps the settings; one with only a
-    token (and perhaps a CA) keeps the server. Whoever may only write must not be able to send the stored credential
+    A body with a kubeconfig, with server and token, or with `eks` replaces the access and keeps the settings; one with
+    only a token (and perhaps a CA) keeps the server, where there is one. Whoever may only write must not be able to send the stored credential
     elsewhere: changing server or CA needs a new credential in the same body.
 
     Raises:
         schemas.errors.Invalid: as `parse`; or server or CA change without a new credential.
     """
     read = check(ConnectionSchema, body)
-    reading = _Reading(now=now, allow_loopback=allow_loopback, mistakes=read.mistakes)
+    reading = _Reading(
+        now=now, allow_loopback=allow_loopback, mistakes=read.mistakes, eks_defaults=eks_defaults
+    )
     connection = stored
     if _has_access(read.valid):
         access = reading.access(read.valid)
@@ -141,7 +163,7 @@ def update(stored: Connection, body: Mapping[str, Any], *, now: datetime, allow_
             tls_server_name=access.tls_server_name or stored.tls_server_name,
             proxy=access.proxy or stored.proxy,
         )
-    elif read.valid.get("token") is not None:
+    elif read.valid.get("token") is not None and stored.eks is None:
         kept = {"server": stored.server, "certificateAuthority": stored.certificate_authority}
         sent = {key: value for key, value in read.valid.items() if value is not None}
         connection = _with_access(
@@ -170,6 +192,7 @@ def to_json(connection: Connection) -> dict[str, Any]:
         "grantedAt": None if connection.granted_at is None else format_time(connection.granted_at),
         "expiresAt": None if connection.expires_at is None else format_time(connection.expires_at),
         "renewable": connection.renewable,
+        "eks": None if connection.eks is None else eks.to_json(connection.eks),
         "timeoutSeconds": connection.timeout_seconds,
         "agentImage": connection.agent_image,
         "aws": aws_access_to_json(connection.aws),
@@ -194,6 +217,7 @@ def from_json(document: Mapping[str, Any]) -> Connection:
         granted_at=members.optional_time("grantedAt"),
         expires_at=members.optional_time("expiresAt"),
         renewable=members.boolean("renewable", default=False),
+        eks=eks.from_json(members.member("eks")) if members.has("eks") else None,
         timeout_seconds=members.number("timeoutSeconds", 10.0),
         agent_image=members.optional_text("agentImage"),
         aws=aws_access_from_json(members.member("aws")),
@@ -230,13 +254,13 @@ _SETTINGS_MEMBERS = {
 }
 _NO_CONNECTION = Connection(server="")
 _PROXY_SCHEMES = ("http", "https")
+_OWN_ACCESS = ("server", "certificateAuthority", "token", "expiresAt")
 
 
 def _has_access(body: Mapping[str, Any]) -> bool:
     """Whether `body` says where the API server is and brings a credential for it."""
-    return body.get("kubeconfig") is not None or (
-        body.get("server") is not None and body.get("token") is not None
-    )
+    whole = body.get("server") is not None and body.get("token") is not None
+    return whole or body.get("kubeconfig") is not None or body.get("eks") is not None
 
 
 def _with_access(
@@ -260,6 +284,7 @@ class _Reading:
     now: datetime
     allow_loopback: bool
     mistakes: list[Mistake]
+    eks_defaults: EksDefaults | None
 
     def stop_at_mistakes(self) -> None:
         if self.mistakes:
@@ -269,11 +294,14 @@ class _Reading:
         self.mistakes.append(Mistake(path, message, hint))
 
     def access(self, body: Mapping[str, Any]) -> Connection:
-        """Server and credential, from the kubeconfig or from the members of `body`."""
+        """Server and credential, from the kubeconfig, from the members of `body`, or by EKS."""
+        if body.get("eks") is not None:
+            self._refuse_beside("eks", "kubeconfig", *_OWN_ACCESS, body=body)
+            if any(mistake.path.startswith("$.eks") for mistake in self.mistakes):
+                return _NO_CONNECTION  # what is right of it is not enough to go on
+            return replace(_NO_CONNECTION, eks=eks.read(body["eks"], self.eks_defaults, self.mistakes))
         if body.get("kubeconfig") is not None:
-            for key in ("server", "certificateAuthority", "token", "expiresAt"):
-                if body.get(key) is not None:
-                    self.refuse(json_path("$", key), "stands beside `kubeconfig`", "send one or the other")
+            self._refuse_beside("kubeconfig", *_OWN_ACCESS, body=body)
             access = kubeconfig.read(body["kubeconfig"], self.mistakes)
             token_path = "$.kubeconfig"  # noqa: S105 - a path
         else:
@@ -323,11 +351,20 @@ class _Reading:
             "certificateAuthority": stored.certificate_authority,
             "expiresAt": None if stored.expires_at is None else format_time(stored.expires_at),
         }
+        if body.get("token") is not None:
+            self.refuse(
+                "$.token", "stands without a server", "send `server` and `certificateAuthority` with it"
+            )
         for key, value in before.items():
             if body.get(key) is not None and body[key] != value:
                 self.refuse(
                     json_path("$", key), "cannot change alone", "send the new credential in the same body"
                 )
+
+    def _refuse_beside(self, chosen: str, *others: str, body: Mapping[str, Any]) -> None:
+        for key in others:
+            if body.get(key) is not None:
+                self.refuse(json_path("$", key), f"stands beside `{chosen}`", "send one or the other")
 
     def _credential(
         self, access: kubeconfig.Access, token_path: str, stated_expiry: str | None
