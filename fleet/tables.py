@@ -222,6 +222,14 @@ sign_in_links = Table(
     Column("expires_at", UtcDateTime, nullable=False),
 )
 
+# One for each organisation, for ever: it stands in trust policies of other people's roles.
+external_ids = Table(
+    "external_ids",
+    metadata,
+    Column("org", Name, primary_key=True),
+    Column("external_id", Text, nullable=False, unique=True),
+)
+
 # No foreign key: an issuer outlives a cluster that was forgotten by force.
 issuers = Table(
     "issuers",
