@@ -37,12 +37,7 @@ def _principal(*, browsable: bool) -> Principal:
     signed_in = request.environ.get(PRINCIPAL)
     if isinstance(signed_in, Principal):
         return signed_in
-    sent = request.authorization
-    text = None
-    if sent is not None and sent.type == "bearer":
-        text = sent.token
-    elif sent is not None and sent.type == "basic" and browsable:
-        text = sent.password
+    text = _sent(browsable=browsable)
     if not text:
         raise Unauthenticated("send a token: Authorization: Bearer TOKEN")
     here = context()
@@ -50,6 +45,19 @@ def _principal(*, browsable: bool) -> Principal:
     if found is None:
         raise Unauthenticated("this token is not known, was revoked, or has expired")
     return found
+
+
+def _sent(*, browsable: bool) -> str | None:
+    """The token of this request: after `Bearer`, or bare, as the Terraform provider sends `CPLN_TOKEN`."""
+    header = request.headers.get("Authorization", "").strip()
+    if header and " " not in header:
+        return header
+    sent = request.authorization
+    if sent is not None and sent.type == "bearer":
+        return sent.token
+    if sent is not None and sent.type == "basic" and browsable:
+        return sent.password
+    return None
 
 
 def _authorise(route: Route, principal: Principal) -> None:

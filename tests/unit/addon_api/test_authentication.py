@@ -32,6 +32,11 @@ def test_the_schemes_name_is_read_in_any_case(hub: Hub) -> None:
     assert hub.get("/org/acme/mk8s", caller=None, headers=headers).status_code == 200
 
 
+def test_a_bare_token_is_let_in_as_the_terraform_provider_sends_it(hub: Hub) -> None:
+    assert hub.get("/org/acme/mk8s", caller=None, headers={"Authorization": hub.viewer}).status_code == 200
+    assert hub.get("/org/acme/mk8s", caller=None, headers={"Authorization": "pp_nobody"}).status_code == 401
+
+
 def test_an_expired_token_is_401(hub: Hub) -> None:
     text = tokens.issue(
         hub.database,
