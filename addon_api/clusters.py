@@ -35,7 +35,7 @@ def list_clusters(org: str) -> Response:
     path = answers.collection_path(org)
     asked = {name: request.args[name] for name in _FILTERS if name in request.args}
     return answers.of_page(
-        "mk8s", _shown(here, org, page.items), path=path, limit=limit, after=page.after, asked=asked
+        "mk8s", shown(here, org, page.items), path=path, limit=limit, after=page.after, asked=asked
     )
 
 
@@ -190,7 +190,8 @@ def _match(found: Cluster, expect: Expectation | None) -> None:
         raise PreconditionFailed(f"cluster {found.key} changed meanwhile: version {found.version} is stored")
 
 
-def _shown(here: Context, org: str, found: Sequence[Cluster]) -> list[dict[str, Any]]:
+def shown(here: Context, org: str, found: Sequence[Cluster]) -> list[dict[str, Any]]:
+    """Clusters of one answer, whole."""
     policies = Policies.of(here.database, org, found)
     quota = here.settings.trust_policy_quota
     return [representation.of_cluster(cluster, policies, trust_policy_quota=quota) for cluster in found]
@@ -200,7 +201,7 @@ def _one(here: Context, cluster: Cluster, *, status: int = 200) -> Response:
     headers = {"ETag": answers.etag_of(cluster)}
     if status == 201:  # noqa: PLR2004 - Created
         headers["Location"] = answers.cluster_path(cluster.key.org, cluster.key.name)
-    return answers.of_json(_shown(here, cluster.key.org, [cluster])[0], status=status, headers=headers)
+    return answers.of_json(shown(here, cluster.key.org, [cluster])[0], status=status, headers=headers)
 
 
 _FILTERS = {

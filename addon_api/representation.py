@@ -19,6 +19,17 @@ _ADD_ONS = ("awsWorkloadIdentity", "awsECR")
 
 def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int) -> Json:
     """The whole object. `description` is the name where the user gave none; `spec` is as sent, emptiness included."""
+    shown = without_policies(cluster)
+    add_ons: dict[str, Any] = shown["status"]["addOns"]
+    if "awsECR" in add_ons:
+        _add_registry_policy(add_ons["awsECR"], cluster, policies, trust_policy_quota)
+    if "awsWorkloadIdentity" in add_ons:
+        add_ons["awsWorkloadIdentity"]["trustPolicy"] = trust_policies.of_workloads(cluster)
+    return shown
+
+
+def without_policies(cluster: Cluster) -> Json:
+    """The object as far as it is known without a look at other clusters: what queries look at."""
     manifest = cluster.manifest
     description = manifest.get("description")
     path = answers.cluster_path(cluster.key.org, cluster.key.name)
@@ -34,8 +45,12 @@ def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int)
         "alias": alias_of(cluster),
         "created": format_time(cluster.created),
         "lastModified": format_time(cluster.last_modified),
-        "links": [{"rel": "self", "href": path}],
-        "status": _status(cluster, policies, trust_policy_quota),
+        "links": [
+            {"rel": "self", "href": path},
+            {"rel": "eventlog", "href": f"{path}/-eventlog"},
+            {"rel": "accessreport", "href": f"{path}/-accessreport"},
+        ],
+        "status": _status(cluster),
     }
 
 
@@ -44,8 +59,11 @@ def alias_of(cluster: Cluster) -> str:
     return cluster.uid[:12]
 
 
-def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:
+def _status(cluster: Cluster) -> Json:
     shown = status.to_json(cluster.status)
+    location = _location(cluster)
+    if location is not None:
+        shown["homeLocation"] = location
     shown["generation"] = cluster.generation
     shown["connected"] = cluster.connected
     shown["standing"] = str(standing.of_cluster(cluster))
@@ -60,11 +78,18 @@ def _status(cluster: Cluster, policies: Policies, quota: int) -> Json:
     for key in _ADD_ONS:
         if key not in add_ons and trust_policies.enabled_add_on(cluster, key) is not None:
             add_ons[key] = {"state": str(State.INSTALLING), "conditions": [], "issues": []}
-    if "awsECR" in add_ons:
-        _add_registry_policy(add_ons["awsECR"], cluster, policies, quota)
     if "awsWorkloadIdentity" in add_ons:
         _add_provider(add_ons["awsWorkloadIdentity"], cluster)
     return shown
+
+
+def _location(cluster: Cluster) -> str | None:
+    """Where the manifest says that the cluster is: the provider's `location`, else its `region`."""
+    for provider in cluster.manifest["spec"]["provider"].values():
+        found = provider.get("location") or provider.get("region") if provider else None
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def _add_registry_policy(add_on: Json, cluster: Cluster, policies: Policies, quota: int) -> None:
@@ -89,4 +114,3 @@ def _add_provider(add_on: Json, cluster: Cluster) -> None:
             "providerUrl": issuer,
             "audience": trust_policies.audience_of(cluster),
         }
-    add_on["trustPolicy"] = trust_policies.of_workloads(cluster)

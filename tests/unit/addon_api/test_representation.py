@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from schemas.status import AddOnStatus, Condition, Issue, State
 from tests.support.hub import CONNECTION, ISSUER, START, Hub, manifest, status
@@ -112,3 +115,27 @@ def test_that_a_connection_is_stored_shows_and_nothing_else_of_it(hub: Hub) -> N
     hub.call("PUT", "/org/acme/mk8s/demo/-connection", json=CONNECTION)
     assert hub.show("demo")["status"]["connected"] is True
     assert "top-secret" not in hub.get("/org/acme/mk8s/demo").text
+
+
+def test_links_lead_to_what_they_name(hub: Hub) -> None:
+    hub.put(manifest())
+    links = {link["rel"]: link["href"] for link in hub.show("demo")["links"]}
+    assert set(links) == {"self", "eventlog", "accessreport"}
+    assert {rel: hub.get(href).status_code for rel, href in links.items()} == dict.fromkeys(links, 200)
+
+
+@pytest.mark.parametrize(
+    ("provider", "location"),
+    [
+        ({"generic": {"location": "on-premises"}}, "on-premises"),
+        (
+            {"hetzner": {"region": "fsn1", "tokenSecretLink": "//secret/x", "networkId": "1", "image": "u"}},
+            "fsn1",
+        ),
+        ({"gcp": {}}, None),
+        ({"gcp": {"location": 7}}, None),
+    ],
+)
+def test_the_home_location_is_the_manifests(hub: Hub, provider: dict[str, Any], location: str | None) -> None:
+    hub.put(manifest(provider=provider, addOns={}))
+    assert location == hub.show("demo")["status"].get("homeLocation")

@@ -85,7 +85,3 @@ def test_trust_policies_are_an_object_or_null(hub: Hub) -> None:
 def test_any_accept_header_gets_json(hub: Hub, accept: str | None) -> None:
     headers = {} if accept is None else {"Accept": accept}
     assert hub.get("/org/acme/mk8s", headers=headers).content_type == "application/json"
-
-
-def test_a_query_is_not_there_yet(hub: Hub) -> None:
-    assert hub.call("POST", "/org/acme/mk8s/-query", json={}).status_code == 404
