@@ -70,6 +70,11 @@ def cluster_path(org: str, name: str) -> str:
     return f"/org/{_quoted(org)}/mk8s/{_quoted(name)}"
 
 
+def principal_link(org: str, token: str) -> str:
+    """How the wire contract names whoever holds the token called `token`; the link leads nowhere."""
+    return f"/org/{_quoted(org)}/serviceaccount/{_quoted(token)}"
+
+
 @lru_cache(maxsize=4096)
 def _quoted(text: str) -> str:
     return quote(text, safe="")

@@ -16,16 +16,21 @@ from werkzeug.routing import BaseConverter
 
 from addon_api import (
     audit,
+    audit_trail,
     authentication,
     clusters,
     connections,
     events,
+    exports,
     health,
+    kubeconfigs,
     oidc,
     openapi,
     overview,
+    permissions,
     problems,
     published_issuers,
+    queries,
     trust_policies,
 )
 from addon_api.metrics import Metrics
@@ -71,9 +76,14 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
     """The app; opens nothing and starts no thread."""
     routes: tuple[Route, ...] = (
         *clusters.ROUTES,
+        *queries.ROUTES,
         *connections.ROUTES,
+        *kubeconfigs.ROUTES,
+        *permissions.ROUTES,
         *events.ROUTES,
         *audit.ROUTES,
+        *audit_trail.ROUTES,
+        *exports.ROUTES,
         *overview.ROUTES,
         *trust_policies.ROUTES,
         *published_issuers.ROUTES,

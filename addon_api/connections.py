@@ -21,11 +21,11 @@ def put(org: str, name: str) -> Response:
     now = here.now()
     key = ClusterKey(org, name)
     body = bodies.read()
-    stored = _stored(here.database, clusters.read(here.database, key).uid)
-    if stored is None:
+    before = stored(here.database, clusters.read(here.database, key).uid)
+    if before is None:
         parsed = connection.parse(body, now=now, allow_loopback=here.settings.allow_loopback)
     else:
-        parsed = connection.update(stored, body, now=now, allow_loopback=here.settings.allow_loopback)
+        parsed = connection.update(before, body, now=now, allow_loopback=here.settings.allow_loopback)
     connections.put(here.database, principal(), key, parsed, now=now)
     return answers.of_json(
         {
@@ -37,7 +37,7 @@ def put(org: str, name: str) -> Response:
     )
 
 
-def _stored(database: Database, uid: str) -> Connection | None:
+def stored(database: Database, uid: str) -> Connection | None:
     """The stored connection; one that no key opens any more counts as none, so that a new one mends it."""
     try:
         return connections.read(database, uid)

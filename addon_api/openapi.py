@@ -30,8 +30,9 @@ _PARAMETERS = {
     "org": "The organisation of the token.",
     "name": "The cluster's name.",
     "issuer_id": "The id of a published issuer.",
+    "resource_id": "The cluster's id.",
 }
-_CONTENT_TYPES = {"Metrics": "text/plain", "Page": "text/html"}
+_CONTENT_TYPES = {"Metrics": "text/plain", "Hcl": "text/plain", "Page": "text/html"}
 _REFUSALS = {
     401: "No token, or one that is not known",
     403: "The token's role is too small",
@@ -137,6 +138,8 @@ def _operation(route: Route) -> Json:
 
 
 def _answer(schema: str) -> Json:
+    if schema == "Problem":
+        return _problem("It is not served")
     kind = _CONTENT_TYPES.get(schema)
     content = (
         {kind: {"schema": {"type": "string"}}}

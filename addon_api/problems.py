@@ -1,7 +1,8 @@
 """The one error exit: every refusal and failure leaves as problem+json (RFC 9457) in one shape.
 
-The body also carries `status`, `code`, `message`, `details` and `id`, which `cpln` and scripts read. It never
-holds a stack, and of a failure that is not the caller's it holds no word of ours but "look for this id".
+The body also carries `status`, `code`, `message`, `details` and `id`, which `cpln` and scripts read, and the code as
+`name`, without which `cpln -o names` shows no error at all and ends with 0. It never holds a stack, and of a failure
+that is not the caller's it holds no word of ours but "look for this id".
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def problem(
     document: dict[str, Any] = {
         "status": int(status),
         "code": code,
+        "name": code,
         "message": message,
         "title": status.phrase,
         "detail": message,

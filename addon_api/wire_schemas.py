@@ -9,6 +9,7 @@ from marshmallow import Schema
 from fleet.standing import Standing
 from schemas.connection import ConnectionSchema
 from schemas.manifest import ManifestSchema, SettingsSchema
+from schemas.query import QuerySchema
 from schemas.status import Json, State
 
 _TEXT: Json = {"type": "string"}
@@ -89,6 +90,7 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         }
     ),
     "ClusterList": _page_of("mk8s", "Cluster"),
+    "Query": QuerySchema,
     "ClusterStatus": {
         **_object(
             {
@@ -99,6 +101,7 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
                 "lastSeen": _nullable("string"),
                 "oidcProviderUrl": _TEXT,
                 "serverUrl": _TEXT,
+                "homeLocation": _TEXT,
                 "conditions": _list(_reference("Condition")),
                 "issues": _list(_reference("Issue")),
                 "addOns": _object(
@@ -181,6 +184,56 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         }
     ),
     "AuditList": _page_of("auditRecord", "AuditRecord"),
+    "AuditEvent": _object(
+        {
+            "id": _TEXT,
+            "eventTime": _TIME,
+            "resource": _object(
+                {"name": _TEXT, "type": _TEXT, "data": _object({"version": _nullable("integer")})}
+            ),
+            "result": _object({"status": {"const": "success"}, "message": _TEXT}),
+            "subject": _object({"data": _object({"type": _TEXT, "principalLink": _TEXT})}),
+        },
+        description="A change that was made: what was refused is not recorded.",
+    ),
+    "AuditTrail": _page_of("auditEvent", "AuditEvent"),
+    "Permissions": _object(
+        {
+            "kind": {"const": "permissions"},
+            "itemKind": {"const": "mk8s"},
+            "items": _list(_object({"name": _TEXT, "description": _TEXT})),
+            "implied": {"type": "object", "additionalProperties": _list(_TEXT)},
+        }
+    ),
+    "AccessReport": _object(
+        {
+            "kind": {"const": "accessreport"},
+            "permissions": _list(
+                _object(
+                    {
+                        "name": _TEXT,
+                        "bindings": _list(
+                            _object({"principalLink": _TEXT, "grantedPermissions": _list(_TEXT)})
+                        ),
+                    }
+                )
+            ),
+        }
+    ),
+    "Authorities": _object({"kind": {"const": "cacerts"}, "cacerts": {**_TEXT, "description": "PEM"}}),
+    "Services": _object({"endpoints": {"type": "object", "additionalProperties": _TEXT}}),
+    "CustomResource": _object(
+        {
+            "apiVersion": {"const": "cpln.io/v1"},
+            "kind": {"const": "mk8s"},
+            "metadata": _object({"name": _TEXT}),
+            "org": _TEXT,
+            "description": _TEXT,
+            "tags": {"type": "object"},
+            "spec": {"type": "object"},
+        }
+    ),
+    "CustomResourceList": _object({"kind": {"const": "list"}, "items": _list(_reference("CustomResource"))}),
     "Overview": _object(
         {
             "kind": {"const": "overview"},
@@ -218,6 +271,7 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         {
             "status": _INTEGER,
             "code": _TEXT,
+            "name": {**_TEXT, "description": "The code again: `cpln -o names` shows it."},
             "message": _TEXT,
             "title": _TEXT,
             "detail": _TEXT,

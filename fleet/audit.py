@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from fleet import tables
 from fleet.database import Database
@@ -37,6 +39,17 @@ _OF_NAME = _NEWEST_FIRST.where(
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """Which records: of one resource, from `since`, before `until`, by the token called `principal`; None lets all through."""
+
+    resource: str | None = None
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    principal: str | None = None
+
+
+@dataclass(frozen=True)
 class Record:
     """One row: who did what to which resource, leaving which version of it."""
 
@@ -57,16 +70,38 @@ def page(
     Raises:
         schemas.errors.Invalid: `after` is no record's id.
     """
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= _MOST_DIGITS):
-        raise Invalid("`after` is not an audit record's id")
-    values = {"key_org": org, "before": 2**63 - 1 if after is None else int(after), "rows": limit + 1}
+    values = {"key_org": org, "before": _before(after), "rows": limit + 1}
     wanted = _NEWEST_FIRST
     if name is not None:
         wanted, values = _OF_NAME, values | {"key_resource": "mk8s", "key_name": name}
     with database.read() as session:
         rows = session.execute(wanted, values).all()
-    items = tuple(Record(str(row[0]), *row[1:]) for row in rows[:limit])
-    return Page(items, items[-1].id if len(rows) > limit else None)
+    return _page(rows, limit)
+
+
+def trail(
+    database: Database, org: str, only: Narrowing, *, after: str | None = None, limit: int = 50
+) -> Page[Record]:
+    """The newest first, of what `only` lets through.
+
+    Raises:
+        schemas.errors.Invalid: `after` is no record's id.
+    """
+    wanted = _NEWEST_FIRST
+    if only.resource is not None:
+        wanted = wanted.where(_audit.resource == only.resource)
+    if only.name is not None:
+        wanted = wanted.where(_audit.name == only.name)
+    if only.since is not None:
+        wanted = wanted.where(_audit.time >= only.since)
+    if only.until is not None:
+        wanted = wanted.where(_audit.time < only.until)
+    if only.principal is not None:
+        escaped = only.principal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        wanted = wanted.where(_audit.principal.like(f"{escaped} (%", escape="\\"))
+    with database.read() as session:
+        rows = session.execute(wanted, {"key_org": org, "before": _before(after), "rows": limit + 1}).all()
+    return _page(rows, limit)
 
 
 def record(
@@ -96,3 +131,16 @@ def record(
             "version": version,
         },
     )
+
+
+def _before(after: str | None) -> int:
+    if after is None:
+        return 2**63 - 1
+    if not (after.isascii() and after.isdigit() and len(after) <= _MOST_DIGITS):
+        raise Invalid("`after` is not an audit record's id")
+    return int(after)
+
+
+def _page(rows: Sequence[Row[*tuple[Any, ...]]], limit: int) -> Page[Record]:
+    items = tuple(Record(str(row[0]), *row[1:]) for row in rows[:limit])
+    return Page(items, items[-1].id if len(rows) > limit else None)

@@ -74,6 +74,13 @@ class Hub:
             self.database, uid, status, events, shard=shard, epoch=self.epochs[shard], now=self.clock.now()
         )
 
+    def forget(self, name: str) -> None:
+        """Ends a removal, as a controller does."""
+        self.epochs.update(shards.heartbeat(self.database, "test", now=START))
+        uid = self.stored(name).uid
+        shard = shards.shard_of(uid)
+        clusters.forget(self.database, uid, shard=shard, epoch=self.epochs[shard], now=self.clock.now())
+
 
 def make_hub(database: Database, settings: ApiSettings | None = None) -> Hub:
     """An app over `database`, which the caller closes."""

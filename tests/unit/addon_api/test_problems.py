@@ -18,7 +18,7 @@ from fleet.errors import DatabaseUnavailable
 from fleet.records import Role
 from tests.support.hub import Hub, make_hub, manifest
 
-PATHS = {"<org>": "acme", "<name>": "demo", "<issuer_id>": "none"}
+PATHS = {"<org>": "acme", "<name>": "demo", "<issuer_id>": "none", "<resource_id>": "none"}
 
 
 def routes(hub: Hub) -> list[Route]:
@@ -36,7 +36,7 @@ def path_of(route: Route, org: str = "acme") -> str:
 def assert_is_problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     assert answer.content_type == "application/problem+json"
     body: dict[str, Any] = json.loads(answer.text)
-    assert list(body) == ["status", "code", "message", "title", "detail", "details", "id"]
+    assert list(body) == ["status", "code", "name", "message", "title", "detail", "details", "id"]
     assert (status, status, code) == (answer.status_code, body["status"], body["code"])
     assert body["message"]
     assert body["message"] == body["detail"]
@@ -59,6 +59,7 @@ def test_no_token_is_401_on_every_route_but_health_and_oidc(hub: Hub) -> None:
     assert {
         "/healthz",
         "/readyz",
+        "/discovery",
         "/oidc/<issuer_id>/.well-known/openid-configuration",
         "/oidc/<issuer_id>/openid/v1/jwks",
     } == open_paths
@@ -85,10 +86,12 @@ def test_a_role_that_is_too_small_is_403_on_every_route(hub: Hub) -> None:
 
 def test_what_is_not_there_is_404_on_every_route_that_names_something(hub: Hub) -> None:
     for route in routes(hub):
-        if "<name>" in route.path or "<issuer_id>" in route.path:
+        if {"<name>", "<issuer_id>", "<resource_id>"} & set(route.path.split("/")):
             body = {"fingerprint": "SHA256:none", "server": "https://x.example.com", "token": "t"}
             if route.method in {"PUT", "PATCH"} and not route.path.endswith("-connection"):
                 continue  # PUT makes what is not there; PATCH has a test of its own
+            if route.path.endswith("/-audit"):
+                continue  # what was done to a cluster is there when the cluster is gone
             assert_is_problem(hub.call(route.method, path_of(route), json=body), 404, "NOT_FOUND")
 
 
