@@ -1,4 +1,4 @@
-"""`pullpass connect`: gives the hub a narrow account of its own in a cluster, with the user's own admin context.
+"""`pullpass connect`, `reconnect`: gives the hub a narrow account of its own in a cluster, with the user's own admin context.
 
 It installs the rights of `controller.rights` (fixed names, documented in docs/reference/rights.md), asks for a token
 of the hub's service account and uploads only that. The user's own credential never leaves this machine.
@@ -14,28 +14,36 @@ from typing import Any
 import click
 import yaml
 
+from cli import session
 from cli.hub import Hub
 from controller import rights
-from kube.client import Client
+from kube.client import Access, Client
 from kube.errors import Forbidden, KubeError
 from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 
 TOKEN_SECONDS = 30 * 24 * 3600
 
 
-@click.command()
-@click.argument("name")
-@click.option(
+_CONTEXT = click.option(
     "--context", help="The kubeconfig context of an admin of the cluster; default: the current one."
 )
-@click.option(
+_KUBECONFIG = click.option(
     "--kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Default: as kubectl."
 )
-@click.option("--org", envvar="PULLPASS_ORG", required=True, help="Organisation (PULLPASS_ORG).")
-@click.option(
-    "--endpoint", envvar="PULLPASS_ENDPOINT", required=True, help="The hub's address (PULLPASS_ENDPOINT)."
-)
-@click.option("--token", envvar="PULLPASS_TOKEN", help="An admin's token; better in PULLPASS_TOKEN.")
+_YES = click.option("-y", "--yes", is_flag=True, help="Do not ask before installing.")
+
+
+def _print_rights(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Needs no hub, so it ends the command before anything else is asked for."""
+    if wanted and not context.resilient_parsing:
+        click.echo(yaml.safe_dump_all(rights.objects(), sort_keys=False), nl=False)
+        context.exit()
+
+
+@click.command()
+@session.cluster_argument
+@_CONTEXT
+@_KUBECONFIG
 @click.option(
     "--server", help="The API server's address as the hub reaches it, where it differs from the context's."
 )
@@ -45,39 +53,68 @@ TOKEN_SECONDS = 30 * 24 * 3600
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML with the connection's settings: proxy, timeoutSeconds, agentImage, aws endpoints, …",
 )
-@click.option("--print", "print_only", is_flag=True, help="Print what would be installed as YAML and stop.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before installing.")
-def connect(  # noqa: PLR0917 - click passes options by name
+@click.option(
+    "--print",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_rights,
+    help="Print what would be installed as YAML and stop.",
+)
+@_YES
+@session.options
+def connect(
+    *,
+    hub: Hub,
     name: str,
     context: str | None,
     kubeconfig: Path | None,
-    org: str,
-    endpoint: str,
-    token: str | None,
     server: str | None,
     settings_file: Path | None,
-    print_only: bool,
     yes: bool,
 ) -> None:
     """Connect cluster NAME to the hub."""
-    if print_only:
-        click.echo(yaml.safe_dump_all(rights.objects(), sort_keys=False), nl=False)
-        return
-    if not token:
-        raise click.UsageError("set PULLPASS_TOKEN to an admin's token")
-    hub = Hub(endpoint, token)
-    path = f"/org/{org}/mk8s/{name}"
-    hub.request("GET", path)  # first: a cluster that the hub does not know must not be touched
-    connection_settings = _settings(settings_file)
+    hub.request("GET", hub.cluster(name))  # first: a cluster that the hub does not know must not be touched
+    access = access_of(context, kubeconfig)
+    body = {"server": server or access.server, "settings": _settings(settings_file)}
+    _upload(hub, name, access, body, yes=yes)
+
+
+@click.command()
+@session.cluster_argument
+@_CONTEXT
+@_KUBECONFIG
+@_YES
+@session.options
+def reconnect(*, hub: Hub, name: str, context: str | None, kubeconfig: Path | None, yes: bool) -> None:
+    """Give the hub a new token for cluster NAME, and its rights again; address and settings stay."""
+    cluster = hub.request("GET", hub.cluster(name))
+    if not cluster["status"].get("connected"):
+        raise click.ClickException(f"{name} is not connected\n  do: pullpass connect {name}")
+    _upload(hub, name, access_of(context, kubeconfig), {}, yes=yes)
+
+
+def access_of(context: str | None, kubeconfig: Path | None) -> Access:
+    """How an admin's context reaches the cluster.
+
+    Raises:
+        click.ClickException: there is no such context, or it cannot be used.
+    """
     from kube.kubeconfig import access_from_kubeconfig  # noqa: PLC0415 - the official client is slow to load
 
     try:
-        access = access_from_kubeconfig(str(kubeconfig) if kubeconfig else None, context)
-        if not yes and sys.stdin.isatty():
-            click.confirm(
-                f"Install namespace {NAMESPACE_NAME}, the hub's account and its roles into {access.server}?",
-                abort=True,
-            )
+        return access_from_kubeconfig(str(kubeconfig) if kubeconfig else None, context)
+    except KubeError as error:
+        raise click.ClickException(f"kubeconfig: {error}") from error
+
+
+def _upload(hub: Hub, name: str, access: Access, body: dict[str, Any], *, yes: bool) -> None:
+    if not yes and sys.stdin.isatty():
+        click.confirm(
+            f"Install namespace {NAMESPACE_NAME}, the hub's account and its roles into {access.server}?",
+            abort=True,
+        )
+    try:
         client = Client(access)
         try:
             install(client)
@@ -90,17 +127,15 @@ def connect(  # noqa: PLR0917 - click passes options by name
         raise click.ClickException(f"this context may not install the hub's rights: {error}") from error
     except KubeError as error:
         raise click.ClickException(f"the cluster did not take it: {error}") from error
-    body: dict[str, Any] = {
-        "server": server or access.server,
+    body |= {
         "token": issued.token,
         "expiresAt": issued.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "settings": connection_settings,
     }
-    if access.certificate_authority:
+    if access.certificate_authority and "server" in body:
         body["certificateAuthority"] = access.certificate_authority
-    hub.request("PUT", f"{path}/-connection", body)
+    hub.request("PUT", hub.cluster(name, "-connection"), body)
     click.echo(
-        f"{org}/{name} is connected; the hub renews its token before {issued.expires_at:%Y-%m-%d %H:%M} UTC."
+        f"{hub.org}/{name} is connected; the hub renews its token before {issued.expires_at:%Y-%m-%d %H:%M} UTC."
     )
 
 

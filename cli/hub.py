@@ -1,26 +1,65 @@
-"""A small client of the hub's API, for the commands that a person runs from elsewhere."""
+"""A small client of the hub's API, for the commands that a person runs from elsewhere.
+
+Every failure says what was wrong, where, and what to do; it ends the command with exit code 1.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 import urllib3
 
+PAGE_SIZE = 500
+
+_NOT_KNOWN, _TOO_SMALL, _ABSENT = 401, 403, 404
+
 
 class HubError(click.ClickException):
-    """The hub said no, or nothing; the message is what a person can act on."""
+    """The hub said no, or nothing; the message is what a person can act on. `status` is 0 where nobody answered."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Hub:
-    """The API at `endpoint`, spoken to with one token."""
+    """The API at `endpoint`, spoken to with one token as a member of `org`."""
 
-    def __init__(self, endpoint: str, token: str) -> None:
-        self._endpoint = endpoint.rstrip("/")
+    def __init__(self, endpoint: str, token: str, org: str = "", *, read_seconds: float = 30) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.org = org
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=30))
+        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=read_seconds))
+
+    def cluster(self, name: str, *rest: str) -> str:
+        """The path of a cluster of `org`, or of something below it."""
+        return "/".join(("/org", quote(self.org, safe=""), "mk8s", quote(name, safe=""), *rest))
+
+    @property
+    def clusters(self) -> str:
+        """The path of all clusters of `org`."""
+        return f"/org/{quote(self.org, safe='')}/mk8s"
+
+    def items(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        following: str | None = path
+        while following is not None:
+            page = self.request("GET", following)
+            yield from page["items"]
+            following = next((link["href"] for link in page["links"] if link["rel"] == "next"), None)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """As `request` with GET; None where there is no such thing."""
+        try:
+            return self.request("GET", path)
+        except HubError as error:
+            if error.status == _ABSENT:
+                return None
+            raise
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object that the hub answers with.
@@ -31,7 +70,7 @@ class Hub:
         try:
             response = self._pool.request(
                 method,
-                self._endpoint + path,
+                self.endpoint + path,
                 headers={
                     **self._headers,
                     **({"Content-Type": "application/json"} if body is not None else {}),
@@ -39,26 +78,46 @@ class Hub:
                 body=None if body is None else json.dumps(body).encode(),
                 redirect=False,
             )
-        except urllib3.exceptions.HTTPError as error:
-            raise HubError(f"no answer from {self._endpoint}: {error}") from error
+        except (urllib3.exceptions.HTTPError, UnicodeError) as error:
+            raise HubError(
+                f"no answer from {self.endpoint}: {error}\n  do: check the address (`pullpass contexts list`,"
+                " PULLPASS_ENDPOINT) and the network on the way"
+            ) from error
         try:
             answer = json.loads(response.data) if response.data else {}
         except ValueError:
             raise HubError(
-                f"{self._endpoint} answered {response.status} with no JSON: is it a Pullpass hub?"
+                f"{self.endpoint} answered {response.status} with no JSON: is it a Pullpass hub?",
+                response.status,
             ) from None
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's success
-            raise HubError(_message(answer, response.status))
+            raise HubError(self._message(answer, method, path, response.status), response.status)
         return dict(answer)
 
+    def _message(self, answer: Mapping[str, Any], method: str, path: str, status: int) -> str:
+        lines = [str(answer.get("message") or f"the hub answered {status}")]
+        details = answer.get("details")
+        if isinstance(details, list):
+            lines += [
+                f"  {detail.get('path')}: {detail.get('message')} {detail.get('hint') or ''}".rstrip()
+                for detail in details
+                if isinstance(detail, dict)
+            ]
+        named = f", request {answer['id']}" if answer.get("id") else ""
+        lines.append(f"  at: {method} {self.endpoint}{path} ({status}{named})")
+        if advice := self._advice(status):
+            lines.append(f"  do: {advice}")
+        return "\n".join(lines)
 
-def _message(answer: Mapping[str, Any], status: int) -> str:
-    lines = [str(answer.get("message") or f"the hub answered {status}")]
-    details = answer.get("details")
-    if isinstance(details, list):
-        lines += [
-            f"  {detail.get('path')}: {detail.get('message')} {detail.get('hint') or ''}".rstrip()
-            for detail in details
-            if isinstance(detail, dict)
-        ]
-    return "\n".join(lines)
+    def _advice(self, status: int) -> str:
+        if status == _NOT_KNOWN:
+            return (
+                f"pullpass login {self.endpoint} (the token is not known there, was revoked or has expired)"
+            )
+        if status == _TOO_SMALL:
+            return (
+                "use a token with a larger role; `pullpass tokens issue --role` makes one beside the database"
+            )
+        if status == _ABSENT:
+            return "pullpass clusters list"
+        return ""

@@ -14,13 +14,23 @@ class LazyGroup(click.Group):
     """A group whose commands live in modules that are imported on use: `--help` and `--version` stay quick."""
 
     modules: ClassVar[dict[str, str]] = {
+        "addons": "cli.addons:addons",
+        "clusters": "cli.clusters:clusters",
+        "completion": "cli.completion:completion",
         "connect": "cli.connect:connect",
+        "contexts": "cli.login:contexts_group",
         "controller": "cli.controller:controller",
+        "disconnect": "cli.disconnect:disconnect",
+        "doctor": "cli.doctor:doctor",
+        "explain": "cli.explain:explain",
+        "login": "cli.login:login",
         "node": "cli.node:node",
         "oidc": "cli.oidc:oidc",
+        "reconnect": "cli.connect:reconnect",
         "rotate-keys": "cli.rotate_keys:rotate_keys",
         "serve": "cli.serve:serve",
         "tokens": "cli.tokens:tokens",
+        "trust-policy": "cli.trust_policy:trust_policy",
         "up": "cli.up:up",
     }
 

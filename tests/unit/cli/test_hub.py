@@ -54,7 +54,18 @@ def test_every_mistake_of_a_refusal_is_shown(endpoint: str) -> None:
         {"path": "$.b", "message": "is missing"},
     ]
     body = json.dumps({"message": "2 mistakes", "details": details}).encode()
-    assert "2 mistakes\n  $.a: is wrong mend it\n  $.b: is missing" == refusal(endpoint, 400, body)
+    told = ["2 mistakes", "  $.a: is wrong mend it", "  $.b: is missing"]
+    assert told == refusal(endpoint, 400, body).splitlines()[:3]
+
+
+def test_a_refusal_says_where_and_under_which_id(endpoint: str) -> None:
+    body = json.dumps({"message": "no", "id": "5f0c"}).encode()
+    where = f"  at: GET {endpoint}/org/acme/mk8s/demo (409, request 5f0c)"
+    assert ["no", where] == refusal(endpoint, 409, body).splitlines()
+
+
+def test_a_token_that_is_not_known_says_how_to_sign_in(endpoint: str) -> None:
+    assert f"  do: pullpass login {endpoint}" in refusal(endpoint, 401, b"{}")
 
 
 def test_something_else_that_answers_there_is_not_taken_for_a_hub(endpoint: str) -> None:
