@@ -166,6 +166,16 @@ def unreachable(
     return AwsFailure(hop, _UNREACHABLE[hop], without_secrets(words, secrets), transient=transient)
 
 
+def is_passing(aws_code: str) -> bool:
+    """Whether AWS was only asked too often, or is not well: trying again may help."""
+    return re.fullmatch(f"{_THROTTLED}|{_BROKEN}", aws_code, re.IGNORECASE) is not None
+
+
+def is_about_keys(aws_code: str) -> bool:
+    """Whether AWS does not take the keys that signed the call."""
+    return re.fullmatch(_KEYS, aws_code, re.IGNORECASE) is not None
+
+
 def without_secrets(text: str, secrets: Collection[str] = ()) -> str:
     """`text` on one line, cut to a readable length, without `secrets`, web tokens and the user of a URL."""
     for secret in secrets:

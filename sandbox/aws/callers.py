@@ -15,6 +15,7 @@ from sandbox.aws.signing import Signature
 from sandbox.aws.sts import Session
 
 TIME_ALLOWED = timedelta(minutes=5)  # between the signer's clock and ours
+PRESIGNED_LIFE = timedelta(minutes=15)  # of a presigned call to STS, whatever its X-Amz-Expires says
 
 _UNFIT = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
@@ -78,6 +79,7 @@ def identify(
     session_of: Callable[[str], Session | None],
     now: datetime,
     clock: datetime,
+    life: timedelta = TIME_ALLOWED,
 ) -> Caller:
     """Who signed.
 
@@ -89,6 +91,7 @@ def identify(
         session_of: An access key's session.
         now: The time by which sessions expire.
         clock: The time that signatures are held against.
+        life: How old a signature may be.
 
     Raises:
         AwsError: nobody we know, or not with their secret, or not now.
@@ -111,7 +114,7 @@ def identify(
         secret = key.secret_access_key
     else:
         raise unknown
-    _check_time(signed, clock, dialect)
+    _check_time(signed, clock, life, dialect)
     if not signed.fits(secret):
         raise AwsError(dialect.unfit, _UNFIT, status=dialect.status)
     if session is not None and session.expires_at <= now:
@@ -120,13 +123,13 @@ def identify(
     return caller
 
 
-def _check_time(signed: Signature, clock: datetime, dialect: Dialect) -> None:
+def _check_time(signed: Signature, clock: datetime, life: timedelta, dialect: Dialect) -> None:
     def text(moment: datetime) -> str:
         return f"{moment:%Y%m%dT%H%M%SZ}"
 
-    at, earliest, latest = signed.signed_at, clock - TIME_ALLOWED, clock + TIME_ALLOWED
+    at, earliest, latest = signed.signed_at, clock - life, clock + TIME_ALLOWED
     if at < earliest:
-        words = f"Signature expired: {text(at)} is now earlier than {text(earliest)} ({text(clock)} - 5 min.)"
+        words = f"Signature expired: {text(at)} is now earlier than {text(earliest)} ({text(clock)} - {life.seconds // 60} min.)"
         raise AwsError(dialect.unfit, words, status=dialect.status)
     if at > latest:
         words = f"Signature not yet current: {text(at)} is still later than {text(latest)} ({text(clock)} + 5 min.)"
