@@ -14,6 +14,10 @@ from werkzeug.wrappers import Response
 Xml = str | Sequence["Xml"] | Mapping[str, "Xml"]
 
 
+class Entries(dict[str, str]):
+    """A map of the Query API: written as `<entry><key>…</key><value>…</value></entry>`."""
+
+
 class AwsError(Exception):
     """A refusal in AWS's words; each service writes it in its own protocol."""
 
@@ -29,6 +33,14 @@ def members(form: Mapping[str, str], name: str) -> list[str]:
     found: list[str] = []
     while (value := form.get(f"{name}.member.{len(found) + 1}")) is not None:
         found.append(value)
+    return found
+
+
+def tags(form: Mapping[str, str]) -> dict[str, str]:
+    """`Tags.member.1.Key`, `Tags.member.1.Value` and so on."""
+    found: dict[str, str] = {}
+    while (key := form.get(f"Tags.member.{len(found) + 1}.Key")) is not None:
+        found[key] = form.get(f"Tags.member.{len(found) + 1}.Value", "")
     return found
 
 
@@ -56,6 +68,9 @@ def request_id() -> str:
 def _element(name: str, value: Xml) -> str:
     if isinstance(value, str):
         return f"<{name}>{escape(value)}</{name}>"
+    if isinstance(value, Entries):
+        pairs = ({"key": key, "value": text} for key, text in value.items())
+        return f"<{name}>{''.join(_element('entry', pair) for pair in pairs)}</{name}>"
     if isinstance(value, Mapping):
         return f"<{name}>{''.join(_element(key, child) for key, child in value.items())}</{name}>"
     return f"<{name}>{''.join(_element('member', child) for child in value)}</{name}>"

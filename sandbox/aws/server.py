@@ -1,6 +1,6 @@
 """The sandbox's AWS: one WSGI app with a base path for each service, and the same in-process.
 
-Paths: `/iam`, `/sts`, `/ecr`, `/ecr-public` and `/metadata` (an instance's). `/sts/REGION` is STS in that region
+Paths: `/iam`, `/service-quotas`, `/sts`, `/ecr`, `/ecr-public`, `/eks` and `/metadata` (an instance's). `/sts/REGION` is STS there
 (`/sts` alone: us-east-1), which `disable_region` shuts. Tests count calls, inject refusals and hang-ups, turn the clock
 and take a service down; `snapshot` keeps everything over a restart of `pullpass up`.
 """
@@ -8,6 +8,7 @@ and take a service down; `snapshot` keeps everything over a restart of `pullpass
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from sandbox.aws import callers, iam, protocol, signing, sts
+from sandbox.aws import callers, iam, iam_api, iam_authenticator, protocol, service_quotas, signing, sts
 from sandbox.aws.callers import Caller, Dialect
 from sandbox.aws.ecr import Ecr, IssuedPassword
+from sandbox.aws.eks import Eks, EksCluster
 from sandbox.aws.iam import PULL_ACTIONS, AccessKey, Iam, Role, User
+from sandbox.aws.iam_api import Administrator, IamApi, Principal
 from sandbox.aws.metadata import Metadata
 from sandbox.aws.protocol import AwsError
 from sandbox.aws.sts import Sts
@@ -59,7 +62,7 @@ class SandboxAws:
     """`resolver` is the internet as AWS sees it: an issuer's URL to its documents, or None. Thread-safe.
 
     `calls` counts by operation, refused ones too: `AssumeRoleWithWebIdentity`, `AssumeRole`, `GetAuthorizationToken`,
-    `ecr-public:GetAuthorizationToken`, `MetadataToken`, `MetadataRole`, `MetadataCredentials`, `CreateRole`, …
+    `ecr-public:GetAuthorizationToken`, `DescribeCluster`, `MetadataToken`, `MetadataRole`, `MetadataCredentials`, `CreateRole`, …
     `calls_by` counts those of STS and ECR by operation and the ARN of the role or user that made them (for
     `AssumeRoleWithWebIdentity` the role that was asked for), without those of nobody that is known.
     """
@@ -77,9 +80,11 @@ class SandboxAws:
         self._skew = timedelta()
         self._lock = threading.RLock()
         self._keys = KeyRing(resolver)
-        self._iam = Iam(resolver)
+        self._iam = Iam()
+        self._iam_api = IamApi(self._iam, resolver)
         self._sts = Sts(self._iam, self._keys)
         self._ecr = Ecr(self._iam, token_lifetime)
+        self._eks = Eks(self._iam)
         self._metadata = Metadata(self._iam, self._sts)
         self._faults: dict[str, deque[_Fault]] = {}
         self._down: set[str] = set()
@@ -125,6 +130,40 @@ class SandboxAws:
         """As IAM DeleteAccessKey."""
         with self._lock:
             self._iam.delete_access_key(access_key_id)
+
+    def set_quota(self, account: str, name: str, value: int) -> None:
+        """A quota of `sandbox.aws.iam.QUOTAS`, as when Service Quotas has granted a request."""
+        with self._lock:
+            self._iam.set_quota(account, name, value)
+
+    def add_eks_cluster(self, cluster: EksCluster) -> None:
+        """As EKS has it once CreateCluster is through; replaces one of the same name, access entries kept."""
+        with self._lock:
+            self._eks.add(cluster)
+
+    def create_access_entry(
+        self, account: str, region: str, name: str, principal_arn: str, groups: list[str]
+    ) -> None:
+        """As EKS CreateAccessEntry of type STANDARD; replaces the principal's.
+
+        Raises:
+            ValueError: there is no such cluster.
+        """
+        with self._lock:
+            self._eks.put_entry(account, region, name, principal_arn, groups)
+
+    def eks_user(
+        self, token: str, account: str, region: str, name: str
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Whom the authenticator of an EKS cluster takes `token` for: user and groups, None for nobody."""
+        with self._lock:
+            return iam_authenticator.authenticate(
+                token,
+                name,
+                now=self._now(),
+                call_sts=self._presigned_caller,
+                access=lambda caller: self._eks.user(account, region, name, caller),
+            )
 
     def set_instance_role(self, role_arn: str | None) -> None:
         """The role of the instance that asks `/metadata`; it has to trust ec2.amazonaws.com."""
@@ -175,7 +214,7 @@ class SandboxAws:
             self._skew = ahead
 
     def set_down(self, service: str, *, down: bool = True) -> None:
-        """`iam`, `sts`, `ecr`, `ecr-public` or `metadata` answers nothing but 503 for as long as it is down."""
+        """`iam`, `sts`, `ecr`, `ecr-public`, `eks` or `metadata` answers nothing but 503 for as long as it is down."""
         with self._lock:
             (self._down.add if down else self._down.discard)(service)
 
@@ -186,6 +225,7 @@ class SandboxAws:
                 "iam": self._iam.snapshot(),
                 "sessions": self._sts.snapshot(self._now()),
                 "passwords": self._ecr.snapshot(self._now()),
+                "eks": self._eks.snapshot(),
             }
 
     def restore(self, document: Mapping[str, Any]) -> None:
@@ -194,6 +234,7 @@ class SandboxAws:
             self._iam.restore(document["iam"])
             self._sts.restore(document["sessions"])
             self._ecr.restore(document["passwords"])
+            self._eks.restore(document.get("eks", []))
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The HTTP face of all services."""
@@ -202,9 +243,11 @@ class SandboxAws:
         service, _, rest = request.path.strip("/").partition("/")
         handlers: dict[str, Callable[[Request, str], Response]] = {
             "iam": self._serve_iam,
+            "service-quotas": self._serve_quotas,
             "sts": self._serve_sts,
             "ecr": self._serve_ecr,
             "ecr-public": self._serve_ecr_public,
+            "eks": self._serve_eks,
             "metadata": self._serve_metadata,
         }
         handler = handlers.get(service)
@@ -222,16 +265,33 @@ class SandboxAws:
         try:
             self._count(action)
             with self._lock:
-                result = self._iam.call(action, _account(request), request.form)
+                result = self._iam_api.call(action, self._person(request, action, "iam"), request.form)
         except AwsError as error:
-            return protocol.refusal(error, iam.NAMESPACE)
-        return protocol.answer(action, iam.NAMESPACE, result)
+            return protocol.refusal(error, iam_api.NAMESPACE)
+        return protocol.answer(action, iam_api.NAMESPACE, result)
+
+    def _serve_quotas(self, request: Request, _: str) -> Response:
+        operation = request.headers.get("X-Amz-Target", "").removeprefix(service_quotas.TARGET)
+        status = 200
+        document: Mapping[str, Any]
+        try:
+            self._count(operation)
+            with self._lock:
+                account = self._person(request, operation, "servicequotas").account
+                document = service_quotas.call(operation, self._iam, account, request.get_json(force=True))
+        except AwsError as error:
+            status, document = error.status, {"__type": error.code, "message": error.message}
+        return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
 
     def _serve_sts(self, request: Request, region: str) -> Response:
         action = request.form.get("Action", "")
         try:
             self._count(action)
             self._check_region(region or DEFAULT_REGION)
+            if action == "GetCallerIdentity":
+                person = self._person(request, action, "sts")
+                identity = {"Arn": person.arn, "UserId": "AIDASANDBOX", "Account": person.account}
+                return protocol.answer(action, sts.NAMESPACE, identity)
             if action == "AssumeRoleWithWebIdentity":
                 self._count_by(action, request.form.get("RoleArn", ""))
             result = self._sts.call(
@@ -269,6 +329,38 @@ class SandboxAws:
             status, document = error.status, {"__type": error.code, "message": error.message}
         return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
 
+    def _serve_eks(self, request: Request, path: str) -> Response:
+        """REST with JSON: the operation is method and path."""
+        status, code = 200, ""
+        document: Mapping[str, Any]
+        operation = self._eks.operation(request.method, path)
+        try:
+            self._count(operation)
+            with self._lock:
+                caller = self._caller(request, operation, "eks", callers.JSON)
+                document = self._eks.call(operation, path, request.get_json(silent=True) or {}, caller)
+        except AwsError as error:
+            status, code, document = error.status, error.code, {"message": error.message}
+        response = Response(json.dumps(document), status=status, content_type="application/json")
+        if code:
+            response.headers["x-amzn-ErrorType"] = code
+        return response
+
+    def _presigned_caller(self, request: Request) -> Caller:
+        """Who presigned a call to STS that came by somebody else, as STS tells them."""
+        caller = callers.identify(
+            signing.read_presigned(request),
+            service="sts",
+            dialect=callers.QUERY,
+            iam=self._iam,
+            session_of=self._sts.session,
+            now=self._now(),
+            clock=self._now(),
+            life=callers.PRESIGNED_LIFE,
+        )
+        self.calls["GetCallerIdentity"] += 1
+        return caller
+
     def _serve_metadata(self, request: Request, path: str) -> Response:
         try:
             self._count(self._metadata.operation(path))
@@ -290,6 +382,14 @@ class SandboxAws:
             )
             self._count_by(operation, caller.principal_arn)
             return caller
+
+    def _person(self, request: Request, operation: str, service: str) -> Administrator | Principal:
+        """Who calls a service of people: 12 digits for an access key id are an account's administrator, unchecked."""
+        signed = signing.read(request)
+        if signed is not None and re.fullmatch(r"[0-9]{12}", signed.access_key_id):
+            return Administrator(signed.access_key_id)
+        caller = self._caller(request, operation, service, callers.QUERY)
+        return Principal(caller.arn, caller.principal_arn)
 
     def _now(self) -> datetime:
         return self._clock() + self._skew
@@ -320,11 +420,3 @@ class SandboxAws:
                 "this region using the IAM Console.",
                 status=403,
             )
-
-
-def _account(request: Request) -> str:
-    """IAM's signatures are not checked: the access key id names the account."""
-    found = signing.read(request)
-    if found is None:
-        raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
-    return found.access_key_id

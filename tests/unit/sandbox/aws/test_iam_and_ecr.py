@@ -24,6 +24,13 @@ World = AwsUnderTest
 OTHER = "210987654321"
 
 
+def trust(**members: Any) -> str:
+    """A trust policy of one good statement, with `members` in place of its own; one that is None is left out."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": OTHER}, "Action": "sts:AssumeRole"} | members
+    kept = {name: value for name, value in statement.items() if value is not None}
+    return json.dumps({"Version": "2012-10-17", "Statement": [kept]})
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     under_test = AwsUnderTest()
@@ -155,13 +162,28 @@ def test_a_trust_policy_can_be_replaced(world: World, iam: Any) -> None:
     [
         ("nonsense", "invalid Json"),
         ("{}", "Syntax errors"),
-        ('{"Statement": [{"Effect": "Allow"}]}', "Missing required field Principal"),
-        (json.dumps({"Statement": [{"Principal": "x" * 2048}]}), "ACLSizePerRole: 2048"),
+        (trust(Principal=None), "Missing required field Principal"),
+        (trust(Condition={"StringEquals": {"a:sub": "x" * 2048}}), "ACLSizePerRole: 2048"),
+        (trust(Resource="*"), "Has prohibited field Resource"),
+        (trust(Action="ecr:*"), "may only specify STS AssumeRole actions"),
+        (trust(Action="everything"), "prefaced by a vendor"),
+        (trust(Principal={"AWS": "AROAEXAMPLEOFGONE"}), "Invalid principal in policy"),
+        (trust(Principal={"AWS": f"arn:aws:iam::{OTHER}:role/nobody"}), "Invalid principal in policy"),
+        (trust(Sid="with-hyphen"), "only contain letters and digits"),
+        (trust(Extra="x"), "Syntax errors"),
     ],
 )
 def test_a_trust_policy_that_iam_would_refuse_is_refused(iam: Any, document: str, words: str) -> None:
     with pytest.raises(ClientError, match=words):
         iam.create_role(RoleName="fleet", AssumeRolePolicyDocument=document)
+
+
+def test_a_statement_id_stands_once(iam: Any) -> None:
+    statement = json.loads(trust(Sid="A"))["Statement"][0]
+    with pytest.raises(ClientError, match="must be unique"):
+        iam.create_role(
+            RoleName="fleet", AssumeRolePolicyDocument=json.dumps({"Statement": [statement, statement]})
+        )
 
 
 def test_a_role_exists_once_and_only_in_its_account(world: World, iam: Any) -> None:
