@@ -45,6 +45,13 @@ def stored(database: Database, uid: str) -> Connection | None:
         return None
 
 
+def delete(org: str, name: str) -> Response:
+    """Forgets how to reach the cluster; again: says that nothing was stored."""
+    here = context()
+    deleted = connections.delete(here.database, principal(), ClusterKey(org, name), now=here.now())
+    return answers.of_json({"kind": "connection", "deleted": deleted})
+
+
 ROUTES = (
     Route(
         "PUT",
@@ -54,5 +61,13 @@ ROUTES = (
         "Tell the hub how to reach the cluster; write-only",
         answers={200: "ConnectionStored"},
         body="Connection",
+    ),
+    Route(
+        "DELETE",
+        "/org/<org>/mk8s/<name>/-connection",
+        delete,
+        Role.ADMIN,
+        "Forget how to reach the cluster; nothing is done in it",
+        answers={200: "ConnectionDeleted"},
     ),
 )

@@ -30,6 +30,7 @@ _PARAMETERS = {
     "org": "The organisation of the token.",
     "name": "The cluster's name.",
     "issuer_id": "The id of a published issuer.",
+    "errand_id": "The id of an errand.",
     "resource_id": "The cluster's id.",
 }
 _CONTENT_TYPES = {"Metrics": "text/plain", "Hcl": "text/plain", "Page": "text/html"}

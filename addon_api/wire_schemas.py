@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from marshmallow import Schema
 
+from fleet.errands import ErrandKind
 from fleet.standing import Standing
 from schemas.connection import ConnectionSchema
 from schemas.manifest import ManifestSchema, SettingsSchema
@@ -150,7 +151,23 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         },
         description="It is gone; `remains` is what it leaves behind.",
     ),
+    "Errand": _object(
+        {
+            "kind": {"const": "errand"},
+            "id": _TEXT,
+            "what": {"enum": [str(kind) for kind in ErrandKind]},
+            "requestedAt": _TIME,
+            "requestedBy": _TEXT,
+            "finishedAt": _nullable("string"),
+            "result": _nullable("object"),
+            "links": _LINKS,
+        },
+        description="What a controller was asked to do in a cluster; `result` is null until it is done.",
+    ),
     "Connection": ConnectionSchema,
+    "ConnectionDeleted": _object(
+        {"kind": {"const": "connection"}, "deleted": {**_BOOLEAN, "description": "False: none was stored."}}
+    ),
     "ConnectionStored": _object(
         {
             "kind": {"const": "connection"},

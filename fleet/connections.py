@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import delete as sql_delete
 
 from fleet import audit, cluster_rows, events, tables
 from fleet.database import Database
@@ -29,6 +31,7 @@ _RESEAL = (
     .where(_connections.cluster_uid == bindparam("uid"))
     .values(sealed=bindparam("new_sealed"))
 )
+_FORGET = sql_delete(tables.connections).where(_connections.cluster_uid == bindparam("uid"))
 _EARLIEST = select(func.min(_connections.expires_at))
 _UIDS = select(_connections.cluster_uid).order_by(_connections.cluster_uid)
 
@@ -59,6 +62,26 @@ def put(
         )
         event = NewEvent("Normal", "Connected", f"Connection stored by {principal.name}")
         events.add(session, cluster.uid, [event], now=now)
+
+
+def delete(database: Database, principal: Principal, key: ClusterKey, *, now: datetime) -> bool:
+    """Forgets how to reach the cluster and makes it due; False where nothing was stored.
+
+    Raises:
+        schemas.errors.NotFound: there is no such cluster.
+    """
+    with database.write() as session:
+        cluster = cluster_rows.lock(session, key)
+        if session.execute(_FORGET, {"uid": cluster.uid}).rowcount == 0:
+            return False
+        forgotten = replace(cluster, generation=cluster.generation + 1, connected=False)
+        cluster_rows.store(session, forgotten)
+        audit.record(
+            session, principal, "disconnect", org=key.org, name=key.name, version=cluster.version, now=now
+        )
+        event = NewEvent("Normal", "Disconnected", f"Connection deleted by {principal.name}")
+        events.add(session, cluster.uid, [event], now=now)
+        return True
 
 
 def read(database: Database, uid: str) -> Connection | None:

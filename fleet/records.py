@@ -102,6 +102,21 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Errand:
+    """What somebody asked a controller to do in a cluster; `result` is there once it is `finished_at`."""
+
+    id: str
+    cluster_uid: str
+    shard: int
+    kind: str  # of `fleet.errands.ErrandKind`
+    body: Mapping[str, Any]
+    requested_at: datetime
+    requested_by: str
+    finished_at: datetime | None = None
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of a cluster's event log."""
 

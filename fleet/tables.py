@@ -230,6 +230,23 @@ external_ids = Table(
     Column("external_id", Text, nullable=False, unique=True),
 )
 
+# What somebody asked a controller to do in a cluster now; forgotten after some minutes.
+errands = Table(
+    "errands",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _of_cluster(nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("result", Text),
+    Index(None, "cluster_uid"),
+    Index(None, "shard"),
+)
+
 # No foreign key: an issuer outlives a cluster that was forgotten by force.
 issuers = Table(
     "issuers",
