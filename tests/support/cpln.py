@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ class Cpln:
     token: str
     home: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, given: str = "", environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs it with `given` on its standard input, in organisation acme unless the arguments say another."""
         return subprocess.run(
             [str(self.program), *arguments],
             env={
@@ -45,16 +49,22 @@ class Cpln:
                 "CPLN_SKIP_UPDATE_CHECK": "1",
                 "CPLN_ENDPOINT": self.endpoint,
                 "CPLN_TOKEN": self.token,
+                "CPLN_ORG": "acme",
+                **(environment or {}),
             },
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
 
+    def done(self, *arguments: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
+        """What a command prints that ends well."""
+        done = self.run(*arguments, given=given, environment=environment)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        return done.stdout
+
     def read(self, *arguments: str) -> Any:
         """The JSON that a command prints."""
-        done = self.run(*arguments)
-        assert (done.returncode, done.stderr) == (0, "")
-        return json.loads(done.stdout)
+        return json.loads(self.done(*arguments, "-o", "json"))

@@ -4,50 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-from fleet.database import Database
-from fleet.sealing import Sealer
 from tests.support import programs
-from tests.support.cpln import Cpln, require_cpln
-from tests.support.hub import CONNECTION, ISSUER, Hub, make_hub, manifest, status
-
-
-class Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Requests are no output of a test."""
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    database = Database(f"sqlite:///{tmp_path}/fleet.db", sealer=Sealer((bytes(32),)))
-    database.migrate()
-    yield make_hub(database)
-    database.close()
-
-
-@pytest.fixture
-def endpoint(hub: Hub) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, hub.app, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def cpln(hub: Hub, endpoint: str, tmp_path: Path) -> Cpln:
-    home = tmp_path / "home"
-    home.mkdir()
-    return Cpln(require_cpln(), endpoint, hub.editor, home)
+from tests.support.cpln import Cpln
+from tests.support.hub import CONNECTION, ISSUER, Hub, manifest, status
 
 
 @pytest.fixture
@@ -69,12 +33,12 @@ def jq(expression: str, document: object) -> str:
 
 
 def test_apply_creates_updates_and_get_shows_it(hub: Hub, cpln: Cpln, cluster_file: Path) -> None:
-    created = cpln.run("apply", "-f", str(cluster_file), "--org", "acme")
+    created = cpln.run("apply", "-f", str(cluster_file))
     assert created.returncode == 0, created.stderr
     assert "Created" in created.stdout
-    shown = cpln.read("mk8s", "get", "-o", "json", "demo", "--org", "acme")
+    shown = cpln.read("mk8s", "get", "demo")
     assert (shown["name"], shown["spec"]) == ("demo", manifest()["spec"])
-    updated = cpln.run("apply", "-f", str(cluster_file), "--org", "acme")
+    updated = cpln.run("apply", "-f", str(cluster_file))
     assert updated.returncode == 0, updated.stderr
     assert "Updated" in updated.stdout
 
@@ -82,7 +46,7 @@ def test_apply_creates_updates_and_get_shows_it(hub: Hub, cpln: Cpln, cluster_fi
 def test_the_documented_queries_give_the_provider_url_and_the_trust_policy(hub: Hub, cpln: Cpln) -> None:
     hub.put(manifest())
     hub.report("demo", status())
-    shown = cpln.read("mk8s", "get", "-o", "json", "demo", "--org", "acme")
+    shown = cpln.read("mk8s", "get", "demo")
     assert jq(".status.oidcProviderUrl", shown) == ISSUER
     policy = json.loads(jq(".status.addOns.awsECR.trustPolicy", shown))
     host = ISSUER.removeprefix("https://")
@@ -100,7 +64,7 @@ def test_the_documented_queries_give_the_provider_url_and_the_trust_policy(hub: 
 def test_the_list_shows_every_cluster_as_a_table(hub: Hub, cpln: Cpln) -> None:
     for name in ("one", "two"):
         hub.put(manifest(name))
-    table = cpln.run("mk8s", "get", "--org", "acme")
+    table = cpln.run("mk8s", "get")
     assert table.returncode == 0, table.stderr
     assert [name in table.stdout for name in ("one", "two")] == [True, True]
 
@@ -109,13 +73,13 @@ def test_the_list_is_paged_to_its_end(hub: Hub, cpln: Cpln) -> None:
     names = [f"c{number:03}" for number in range(60)]
     for name in names:
         hub.put(manifest(name))
-    listed = cpln.read("mk8s", "get", "-o", "json", "--max", "0", "--org", "acme")
+    listed = cpln.read("mk8s", "get", "--max", "0")
     assert [item["name"] for item in listed["items"]] == names
 
 
 def test_delete_takes_a_cluster_away(hub: Hub, cpln: Cpln) -> None:
     hub.put(manifest())
-    done = cpln.run("mk8s", "delete", "demo", "--org", "acme")
+    done = cpln.run("mk8s", "delete", "demo")
     assert done.returncode == 0, done.stderr
     assert hub.get("/org/acme/mk8s/demo").status_code == 404
 
@@ -123,7 +87,7 @@ def test_delete_takes_a_cluster_away(hub: Hub, cpln: Cpln) -> None:
 def test_delete_of_a_connected_cluster_starts_its_removal(hub: Hub, cpln: Cpln) -> None:
     hub.put(manifest())
     hub.call("PUT", "/org/acme/mk8s/demo/-connection", json=CONNECTION)
-    done = cpln.run("mk8s", "delete", "demo", "--org", "acme")
+    done = cpln.run("mk8s", "delete", "demo")
     assert done.returncode == 0, done.stderr
     assert hub.stored("demo").removal is not None
 
@@ -132,24 +96,24 @@ def test_a_refusal_is_printed_and_fails(hub: Hub, cpln: Cpln, tmp_path: Path) ->
     wrong = manifest(addOns={"awsECR": {}})
     file = tmp_path / "wrong.yaml"
     file.write_text(yaml.safe_dump(wrong))
-    done = cpln.run("apply", "-f", str(file), "--org", "acme")
+    done = cpln.run("apply", "-f", str(file))
     assert done.returncode != 0
     assert "requires the add-on `awsWorkloadIdentity`" in done.stderr
 
 
 def test_what_is_not_there_is_printed_and_fails(hub: Hub, cpln: Cpln) -> None:
-    done = cpln.run("mk8s", "get", "-o", "json", "none", "--org", "acme")
+    done = cpln.run("mk8s", "get", "none")
     assert done.returncode == 1
     assert "NOT_FOUND" in done.stderr
 
 
 def test_the_event_log_is_listed(hub: Hub, cpln: Cpln) -> None:
     hub.put(manifest())
-    events = cpln.read("mk8s", "eventlog", "demo", "-o", "json", "--org", "acme")
+    events = cpln.read("mk8s", "eventlog", "demo")
     assert (events["itemKind"], events["items"][0]["context"]["reason"]) == ("event", "Created")
 
 
 def test_a_slash_at_the_end_of_the_endpoint_does_no_harm(hub: Hub, cpln: Cpln, endpoint: str) -> None:
     hub.put(manifest())
     slashed = Cpln(cpln.program, f"{endpoint}/", cpln.token, cpln.home)
-    assert slashed.read("mk8s", "get", "-o", "json", "demo", "--org", "acme")["name"] == "demo"
+    assert slashed.read("mk8s", "get", "demo")["name"] == "demo"

@@ -1,0 +1,57 @@
+"""The hub on a socket, and the real `cpln` that talks to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from fleet.database import Database
+from fleet.sealing import Sealer
+from tests.support.cpln import Cpln, require_cpln
+from tests.support.hub import Hub, make_hub
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+        """Requests are no output of a test."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    database = Database(f"sqlite:///{tmp_path}/fleet.db", sealer=Sealer((bytes(32),)))
+    database.migrate()
+    yield make_hub(database)
+    database.close()
+
+
+@pytest.fixture
+def endpoint(hub: Hub) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, hub.app, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cpln(hub: Hub, endpoint: str, tmp_path: Path) -> Cpln:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Cpln(require_cpln(), endpoint, hub.editor, home)
+
+
+@pytest.fixture
+def as_admin(hub: Hub, cpln: Cpln) -> Cpln:
+    return replace(cpln, token=hub.admin)
+
+
+@pytest.fixture
+def as_viewer(hub: Hub, cpln: Cpln) -> Cpln:
+    return replace(cpln, token=hub.viewer)
