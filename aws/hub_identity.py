@@ -14,7 +14,6 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from botocore.parsers import ResponseParserError
 from aws import arns, errors, transport
 from aws.credentials import SessionCredentials
 from aws.hub_failures import HubAwsFailure
+from aws.identities import HubRole
 
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
@@ -35,15 +35,6 @@ SESSION_SECONDS = 3600  # the longest that AWS gives a chained session, and the 
 
 _LONGEST_SESSION_NAME = 64
 _NOT_IN_A_SESSION_NAME = re.compile(r"[^\w+=,.@-]", re.ASCII)
-
-
-@dataclass(frozen=True)
-class HubRole:
-    """A role to assume, and the external id that is sent with it: never none."""
-
-    role_arn: str
-    external_id: str
-    session_name_prefix: str = ""
 
 
 class HubIdentity:

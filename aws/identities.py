@@ -1,6 +1,6 @@
 """Who asks AWS for a credential: a web identity, a key pair or the instance, and the roles assumed on top of it.
 
-Pure descriptions; `aws.sessions` makes credentials of them. Used by the agent's claims.
+Pure descriptions; `aws.sessions` makes credentials of them, for the agent's claims, and `aws.hub_identity` for the hub.
 """
 
 from __future__ import annotations
@@ -36,3 +36,12 @@ class RoleLink:
 
     role_arn: str
     external_id: str | None = None
+
+
+@dataclass(frozen=True)
+class HubRole:
+    """A role that the hub assumes for an organisation, and the external id that is sent with it: never none."""
+
+    role_arn: str
+    external_id: str
+    session_name_prefix: str = ""

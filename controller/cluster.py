@@ -28,6 +28,7 @@ from controller import (
 from controller.addons import ADD_ONS
 from controller.addons.addon import Context, Evidence, Identity
 from controller.applying import Seen
+from controller.eks import EksAccesses
 from controller.memory import Memory
 from controller.outcomes import Failure, Obstacle, judge
 from controller.ownership import OWNER_KEY
@@ -49,6 +50,8 @@ from schemas.status import AddOnStatus, ClusterStatus, State, with_transition_ti
 # How long what was found out about a cluster (version, rights, issuer, owner) is believed.
 _BELIEVED = timedelta(hours=1)
 _BELIEVED_UNSETTLED = timedelta(seconds=25)
+
+_UNREACHABLE = frozenset({"ClusterUnreachable", "HubAwsUnreachable"})
 
 _log = structlog.get_logger(__name__)
 
@@ -100,6 +103,7 @@ class Reconciler:
         self._dial = dial
         self._hub = database.hub_id()
         self._shelf = issuer.FleetShelf(database)
+        self._eks = EksAccesses(database, settings.aws_principal)
         self._memories: dict[str, Memory] = {}
         self._running: set[str] = set()
         self._dropped: dict[str, Memory] = {}  # while they ran
@@ -176,6 +180,8 @@ class Reconciler:
             memory.unsettle()
             if failure is None:
                 raise
+            if memory.connection is not None and memory.connection.eks is not None:
+                failure = self._eks.explained(cluster.key, memory.connection.eks, failure)
             finding = self._cut_short(cluster, memory, failure)
         metrics.REQUESTS.inc(memory.new_requests())
         return finding
@@ -201,6 +207,8 @@ class Reconciler:
 
     def _context(self, cluster: Cluster, memory: Memory) -> Context:
         connection = memory.connection or Connection(server="")
+        if connection.eks is not None and memory.eks is not None:
+            connection = replace(connection, server=memory.eks.server)
         return Context(
             uid=cluster.uid,
             key=cluster.key,
@@ -218,7 +226,7 @@ class Reconciler:
         wanted = _wanted(cluster, memory)
         if memory.connection is None:
             return self._unconnected(cluster, wanted)
-        client = self._client(memory, memory.connection)
+        client = self._client(cluster, memory, memory.connection)
         expected = applying.CLUSTER_SCOPED if memory.expected is None else memory.expected
         seen = applying.look(client, cluster.uid, expected=expected)
         self._renew(cluster, memory, client)
@@ -229,7 +237,11 @@ class Reconciler:
             memory.identity = Identity(provider_url=cluster.status.oidc_provider_url)
         return self._converge(cluster, memory, client, seen, wanted)
 
-    def _client(self, memory: Memory, connection: Connection) -> Client:
+    def _client(self, cluster: Cluster, memory: Memory, connection: Connection) -> Client:
+        if connection.eks is not None:
+            now = self._clock.now()
+            memory.eks = self._eks.open(cluster.key, connection.eks, memory.eks, now=now)
+            connection = memory.eks.dialled(connection)
         if memory.client is None or memory.dialled != connection:
             memory.hang_up()
             access = connecting.access_of(connection, allow_loopback=self._settings.allow_loopback)
@@ -280,7 +292,11 @@ class Reconciler:
         )
         memory.server = connecting.check_rights(client, server)
         memory.identity = issuer.discover(
-            self._context(cluster, memory), client, self._shelf, public_url=self._settings.public_url
+            self._context(cluster, memory),
+            client,
+            self._shelf,
+            public_url=self._settings.public_url,
+            by_eks=memory.eks.description.issuer if memory.eks is not None else "",
         )
         memory.checked_at = now
 
@@ -344,6 +360,8 @@ class Reconciler:
         """Tells the failure; the first miss of a cluster that answered a moment ago is only tried again."""
         old = cluster.status
         memory.stale = failure.code in {"CredentialRefused", "ConnectionMissing"}
+        if failure.code in conditions.UNREACHED:
+            memory.eks = None  # a cluster that was made anew has another address
         if not failure.waits_for_a_person:
             memory.misses += 1
             known = old.observed_generation == cluster.generation and old.issues == ()
@@ -367,7 +385,7 @@ class Reconciler:
 
 
 def _was_unreachable(cluster: Cluster) -> bool:
-    return any(issue.code == "ClusterUnreachable" for issue in cluster.status.issues)
+    return any(issue.code in _UNREACHABLE for issue in cluster.status.issues)
 
 
 def _wanted(cluster: Cluster, memory: Memory) -> tuple[str, ...]:

@@ -15,6 +15,15 @@ from fleet.events import NewEvent
 from kube.objects import ObjectKey
 from schemas.status import AddOnStatus, ClusterStatus, Condition, Issue, State
 
+# The hub did not get as far as the API server, or was not let in.
+UNREACHED = frozenset({"ConnectionMissing", "ClusterUnreachable", "CredentialRefused"}) | {
+    "HubIdentityMissing",
+    "HubAwsUnreachable",
+    "DeployRoleRefused",
+    "EksAccessDenied",
+    "EksClusterNotFound",
+    "EksNoAccessEntry",
+}
 _BAD = frozenset({State.BLOCKED, State.DEGRADED, State.FAILED})
 
 
@@ -49,7 +58,7 @@ def cut_short(
         removing: Whether the whole cluster is on its way out.
     """
     issue = context.issue(failure.code, {"MESSAGE": failure.message, **failure.values})
-    unreached = failure.code in {"ConnectionMissing", "ClusterUnreachable", "CredentialRefused"}
+    unreached = failure.code in UNREACHED
     reachable = context.condition(
         "Reachable",
         "True" if not unreached else "Unknown" if failure.code == "ConnectionMissing" else "False",

@@ -49,8 +49,13 @@ class FleetShelf:
         return issuers.observe(self.database, cluster_uid, keys)
 
 
-def discover(context: Context, client: Client, shelf: Shelf, *, public_url: str | None) -> Identity:
+def discover(
+    context: Context, client: Client, shelf: Shelf, *, public_url: str | None, by_eks: str = ""
+) -> Identity:
     """The cluster's identity; asks the cluster for its discovery document and, if published, its keys.
+
+    `by_eks` is the issuer that EKS names, "" where it is not asked: the one that counts, and the cluster may name no
+    other.
 
     Raises:
         kube.errors.KubeError: the cluster did not answer.
@@ -62,7 +67,10 @@ def discover(context: Context, client: Client, shelf: Shelf, *, public_url: str 
     own = _own_issuer(client)
     if wishes.issuer is IssuerKind.PUBLISHED:
         return _published(context, blank, client, shelf, own=own, public_url=public_url)
-    return _own(context, blank, own)
+    if by_eks and own not in {"", by_eks}:
+        issue = context.issue("EksIssuerDiffers", {"ISSUER": by_eks, "OLD_ISSUER": own})
+        return _blocked(blank, issue)
+    return _own(context, blank, by_eks or own)
 
 
 def _own_issuer(client: Client) -> str:

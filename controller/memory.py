@@ -12,6 +12,7 @@ from datetime import datetime
 
 from controller.addons.addon import Identity, Server
 from controller.applying import Desired, Remembered
+from controller.eks import EksAccess
 from kube.client import Client
 from kube.errors import KubeError
 from kube.objects import Object, ObjectKey
@@ -27,7 +28,7 @@ class Memory:
     ownership, rights and issuer were last asked for; None: ask. `settled`: Ready, and nothing was left to do.
     `expected`: objects without a namespace that are there or ought to be; None: look for all that there may be.
     `attempts`: runs in a row that waited for the cluster. `misses`: runs in a row without an answer. `stale`: the
-    connection must be read again. `dialled`: what `client` was made from.
+    connection must be read again. `dialled`: what `client` was made from. `eks`: the way into an EKS cluster.
     """
 
     generation: int
@@ -37,6 +38,7 @@ class Memory:
     stale: bool = False
     client: Client | None = None
     dialled: Connection | None = None
+    eks: EksAccess | None = None
     identity: Identity = field(default_factory=Identity)
     server: Server = field(default_factory=Server)
     checked_at: datetime | None = None

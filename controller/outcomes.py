@@ -6,6 +6,7 @@
     401                                                         CredentialRefused     waits for `pullpass reconnect`
     403 by RBAC, our namespace gone                             RightsMissing         waits for `pullpass connect`
     403 by admission, 400, 422                                  ApplyRefused          waits for the cluster's admin
+    AWS refuses the hub's own identity or its roles             its own codes         waits, or retried where it may pass
     409, 410, the database                                      -                     retried
     the shard went to another process                           -                     not ours any more
 
@@ -18,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from aws.hub_failures import HubAwsFailure
 from fleet.errors import DatabaseUnavailable, SealBroken
 from kube import errors
 from reconcile.outcome import ReconcileError, Retryable, Terminal
@@ -67,6 +69,9 @@ def judge(error: Exception) -> Failure | None:
             return replace(_terminal(error.code, error.message), values=error.values)
         case SealBroken():
             return _terminal("ConnectionMissing", "the stored connection does not open with the hub's key")
+        case HubAwsFailure():
+            made = _retryable if error.transient else _terminal
+            return replace(made(error.code, error.message), values=error.values)
         case DatabaseUnavailable():
             return Failure("", str(error), Retryable(str(error)))
         case errors.KubeError():

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from sandbox.aws.eks import EksCluster
 from sandbox.aws.server import SandboxAws
 from sandbox.certificates import Certificates, new_certificates
 from sandbox.front import Front
@@ -25,6 +26,7 @@ from sandbox.issuers import PublicIssuers
 from sandbox.keeping import Keeper
 from sandbox.kubernetes.api import KubernetesApi
 from sandbox.kubernetes.cluster import Cluster, ClusterSettings, new_admin_token
+from sandbox.kubernetes.rbac import User
 from sandbox.registry.server import SandboxRegistry
 from sandbox.serving import LoopbackServer
 from sandbox.workloads import Workloads
@@ -32,6 +34,10 @@ from sandbox.workloads import Workloads
 # Asked for first where the state is kept, so that commands in the documentation fit; others when they are taken.
 PORTS = {"kubernetes": 26443, "aws": 26080, "registry": 26500}
 _SAVE_SECONDS = 1.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class SandboxCluster:
@@ -134,17 +140,18 @@ class World:
 
     `public_hosts` maps host names of issuers that are public to where they are really served on loopback, as DNS
     would: the sandbox's STS fetches discovery and JWKS through it, and only through it. A cluster's issuer is
-    registered by `add_cluster(public=True)`.
+    registered by `add_cluster(public=True)`. `now` is AWS's clock, for tests that let hours pass.
     """
 
     state_directory: Path | None = None
     run_workloads: bool = True
     public_hosts: dict[str, str] = field(default_factory=dict)
+    now: Callable[[], datetime] = _now
     clusters: dict[str, SandboxCluster] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.public_issuers = PublicIssuers(self.public_hosts)
-        self.aws = SandboxAws(resolver=self.public_issuers.resolve)
+        self.aws = SandboxAws(resolver=self.public_issuers.resolve, now=self.now)
         self.registry = SandboxRegistry(self.aws)
         self._keeper = Keeper(self.state_directory) if self.state_directory is not None else None
         self._workloads: dict[str, Workloads] = {}
@@ -236,6 +243,29 @@ class World:
             self._start_workloads(made)
         return made
 
+    def join_eks(self, name: str, *, account: str, region: str, eks_name: str | None = None) -> None:
+        """The cluster is one of EKS from now on: described there, and entered by those who have an access entry.
+
+        `eks_name` is what EKS calls it, where that is another name.
+        """
+        made = self.clusters[name]
+        called = name if eks_name is None else eks_name
+        described = EksCluster(
+            account=account,
+            region=region,
+            name=called,
+            endpoint=lambda: made.url,
+            certificate_authority=made.certificate_authority,
+            issuer=lambda: made.issuer,
+        )
+        self.aws.add_eks_cluster(described)
+
+        def authenticate(token: str) -> User | None:
+            found = self.aws.eks_user(token, account, region, called)
+            return None if found is None else User(found[0], (*found[1], "system:authenticated"))
+
+        made.cluster.token_webhook = authenticate
+
     def _new_gate(self, port: int) -> LoopbackServer:
         return LoopbackServer(self._front.wsgi_app, port=port, tls=self._tls)
 
@@ -254,9 +284,9 @@ class World:
 
     @property
     def aws_endpoints(self) -> dict[str, str]:
-        """`{sts, ecr, ecrPublic, metadata, iam, registry}` to base URLs."""
+        """`{sts, ecr, ecrPublic, eks, metadata, iam, registry}` to base URLs."""
         aws = self._servers["aws"].url
-        return {name: f"{aws}/{name}" for name in ("sts", "ecr", "metadata", "iam")} | {
+        return {name: f"{aws}/{name}" for name in ("sts", "ecr", "eks", "metadata", "iam")} | {
             "ecrPublic": f"{aws}/ecr-public",
             "registry": self._servers["registry"].url,
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from schemas.eks_issues import EKS_KINDS
 from schemas.issue_kinds import (
     AGENT_LOG,
     ATTACH_PULL_ONLY,
@@ -37,6 +38,11 @@ VALUES: Mapping[str, str] = {
     "ROLE_NAME": "the last part of ROLE_ARN",
     "PARTITION": "the partition of ROLE_ARN",
     "ACCOUNT": "the account of ROLE_ARN",
+    "EKS_CLUSTER": "the cluster's name in EKS",
+    "DEPLOY_ROLE": "the role by which the hub reaches an EKS cluster, or the one of the chain that failed",
+    "DEPLOY_ROLE_NAME": "the last part of DEPLOY_ROLE",
+    "HUB_PRINCIPAL": "who assumes DEPLOY_ROLE: the hub's own principal in IAM, or the role before it",
+    "EXTERNAL_ID": "the external id that the hub sends with DEPLOY_ROLE",
     "SIZE": "the length of the trust policy, whitespace not counted",
     "QUOTA": "the length that is allowed",
     "REGION": "the AWS region of the call that failed",
@@ -279,6 +285,7 @@ KINDS: Mapping[str, IssueKind] = {
     kind.code: kind
     for kind in (
         *_CONNECTION_KINDS,
+        *EKS_KINDS,
         *_ISSUER_KINDS,
         *_ADD_ON_KINDS,
         *_STS_KINDS,

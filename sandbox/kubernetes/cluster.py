@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +50,8 @@ class Cluster:
         self.reader = Reader(self.store)
         self.writer = Writer(self.store, root_certificate)
         self.maximum_token_seconds = settings.maximum_token_seconds
+        # The webhook that a bearer token is shown to which is none of the cluster's own: EKS has one, for IAM.
+        self.token_webhook: Callable[[str], rbac.User | None] = lambda _token: None
 
     def bootstrap(self, provider_id: str = "") -> None:
         """The namespaces, roles and two nodes of a new cluster. `provider_id` is the prefix of the nodes' own."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import string
 from pathlib import Path
 
@@ -19,6 +21,15 @@ CODES = [
     "AlreadyManaged",
     "KubernetesTooOld",
     "ApplyRefused",
+    "HubIdentityMissing",
+    "HubAwsUnreachable",
+    "DeployRoleRefused",
+    "DeployRoleOpen",
+    "EksAccessDenied",
+    "EksClusterNotFound",
+    "EksNoAccessEntry",
+    "EksRightsMissing",
+    "EksIssuerDiffers",
     "IssuerNotUsable",
     "IssuerNotSwitched",
     "IssuerKeysChanged",
@@ -79,6 +90,12 @@ VALUES_OF_DEMO = {
     "PARTITION": "aws-cn",
     "ACCOUNT": "123456789012",
     "MESSAGE": "AccessDenied: Not authorized",
+    "EKS_CLUSTER": "prod",
+    "REGION": "eu-central-1",
+    "DEPLOY_ROLE": "arn:aws:iam::210987654321:role/teams/deploy",
+    "DEPLOY_ROLE_NAME": "deploy",
+    "HUB_PRINCIPAL": "arn:aws:iam::111111111111:role/hub",
+    "EXTERNAL_ID": "pullpass-abc",
 }
 
 
@@ -142,6 +159,13 @@ def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
             ),
         ),
         (
+            "EksNoAccessEntry",
+            (
+                "In the cluster's account: aws eks create-access-entry --cluster-name prod --region eu-central-1"
+                " --principal-arn arn:aws:iam::210987654321:role/teams/deploy --kubernetes-groups pullpass-hub"
+            ),
+        ),
+        (
             "EcrAccessDenied",
             (
                 "aws iam attach-role-policy --role-name pull"
@@ -152,6 +176,20 @@ def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
 )
 def test_a_remedy_is_the_exact_command(code: str, remedy: str) -> None:
     assert issue(code, VALUES_OF_DEMO).remedy == remedy
+
+
+@pytest.mark.parametrize("code", ["DeployRoleRefused", "DeployRoleOpen"])
+def test_the_statement_for_a_deploy_role_is_what_a_shell_hands_to_aws(code: str) -> None:
+    command = issue(code, VALUES_OF_DEMO).remedy.partition("aws iam ")[2]
+    *_, document = shlex.split(command)
+    assert json.loads(document)["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"AWS": "arn:aws:iam::111111111111:role/hub"},
+            "Condition": {"StringEquals": {"sts:ExternalId": "pullpass-abc"}},
+        }
+    ]
 
 
 def test_the_message_carries_the_words_of_whoever_refused() -> None:
