@@ -15,6 +15,7 @@ class LazyGroup(click.Group):
 
     modules: ClassVar[dict[str, str]] = {
         "addons": "cli.addons:addons",
+        "aws": "cli.aws:aws",
         "clusters": "cli.clusters:clusters",
         "completion": "cli.completion:completion",
         "connect": "cli.connect:connect",
