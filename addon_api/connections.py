@@ -10,8 +10,9 @@ from fleet import clusters, connections
 from fleet.database import Database
 from fleet.errors import SealBroken
 from fleet.records import ClusterKey, Role
-from schemas import connection
+from schemas import connection, eks
 from schemas.connection import Connection
+from schemas.eks import EksCluster
 from schemas.times import format_time
 
 
@@ -21,20 +22,29 @@ def put(org: str, name: str) -> Response:
     now = here.now()
     key = ClusterKey(org, name)
     body = bodies.read()
-    before = stored(here.database, clusters.read(here.database, key).uid)
+    cluster = clusters.read(here.database, key)
+    before = stored(here.database, cluster.uid)
+    defaults = eks.defaults_of(cluster.manifest)
+    loopback = here.settings.allow_loopback
     if before is None:
-        parsed = connection.parse(body, now=now, allow_loopback=here.settings.allow_loopback)
+        parsed = connection.parse(body, now=now, allow_loopback=loopback, eks_defaults=defaults)
     else:
-        parsed = connection.update(before, body, now=now, allow_loopback=here.settings.allow_loopback)
+        parsed = connection.update(before, body, now=now, allow_loopback=loopback, eks_defaults=defaults)
     connections.put(here.database, principal(), key, parsed, now=now)
     return answers.of_json(
         {
             "kind": "connection",
             "server": parsed.server,
             "expiresAt": None if parsed.expires_at is None else format_time(parsed.expires_at),
-            "renewable": parsed.renewable,
+            "renewable": parsed.renewable or parsed.eks is not None,
+            "eks": None if parsed.eks is None else _named(parsed.eks),
         }
     )
+
+
+def _named(found: EksCluster) -> dict[str, str]:
+    """What was taken, defaults filled in: no external id of a later role is repeated."""
+    return {"cluster": found.cluster, "region": found.region, "roleArn": found.role_arn}
 
 
 def stored(database: Database, uid: str) -> Connection | None:

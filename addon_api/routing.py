@@ -21,11 +21,13 @@ from fleet.records import Principal, Role
 class ApiSettings:
     """`public_url`: where AWS reaches this hub (https), None when it cannot; `trust_policy_quota`: characters.
 
+    `aws_principal`: who the hub is in IAM, None where the operator has not said so.
     `allow_loopback`: connections to loopback API servers are taken (development only).
     """
 
     public_url: str | None = None
     trust_policy_quota: int = 2048
+    aws_principal: str | None = None
     allow_loopback: bool = False
     max_body_bytes: int = 1_048_576
 

@@ -174,6 +174,18 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
             "server": _TEXT,
             "expiresAt": {**_nullable("string"), "format": "date-time"},
             "renewable": _BOOLEAN,
+            "eks": {
+                **_object({"cluster": _TEXT, "region": _TEXT, "roleArn": _TEXT}),
+                "type": ["object", "null"],
+            },
+        }
+    ),
+    "ExternalId": _object(
+        {
+            "kind": {"const": "externalId"},
+            "externalId": _TEXT,
+            "principal": _nullable("string"),
+            "trustPolicy": {"type": "object"},
         }
     ),
     "Event": _object(

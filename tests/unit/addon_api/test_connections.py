@@ -21,6 +21,7 @@ def test_an_admin_stores_it_and_no_secret_comes_back(hub: Hub) -> None:
         "server": "https://demo.example.com",
         "expiresAt": "2026-12-22T05:40:00Z",
         "renewable": False,
+        "eks": None,
     }
     stored = connections.read(hub.database, hub.stored("demo").uid)
     assert stored is not None
@@ -75,6 +76,57 @@ def test_a_connection_that_no_key_opens_is_mended_by_a_whole_one(hub: Hub) -> No
     hub.call("PUT", PATH, json=CONNECTION)
     hub.database.sealer = Sealer((bytes([1]) * 32,))
     assert hub.call("PUT", PATH, json=CONNECTION).status_code == 200
+
+
+AWS = {
+    "aws": {
+        "region": "eu-central-1",
+        "deployRoleArn": "arn:aws:iam::210987654321:role/deploy",
+        "deployRoleChain": [{"roleArn": "arn:aws:iam::333333333333:role/inner", "externalId": "inner-id"}],
+        "vpcId": "vpc-1",
+        "image": {"recommended": "amazon/al2023"},
+    }
+}
+
+
+def test_an_eks_cluster_is_named_and_the_rest_is_the_manifests(hub: Hub) -> None:
+    assert hub.put(manifest(provider=AWS)).status_code == 201
+    answer = hub.call("PUT", PATH, json={"eks": {"cluster": "prod"}})
+    assert answer.json == {
+        "kind": "connection",
+        "server": "",
+        "expiresAt": None,
+        "renewable": True,
+        "eks": {
+            "cluster": "prod",
+            "region": "eu-central-1",
+            "roleArn": "arn:aws:iam::333333333333:role/inner",
+        },
+    }
+    stored = connections.read(hub.database, hub.stored("demo").uid)
+    assert stored is not None
+    assert stored.eks is not None
+    assert [None, "inner-id"] == [role.external_id for role in stored.eks.roles]
+
+
+def test_a_later_change_of_the_manifest_leads_to_no_other_role(hub: Hub) -> None:
+    hub.put(manifest(provider=AWS))
+    hub.call("PUT", PATH, json={"eks": {"cluster": "prod"}})
+    before = connections.read(hub.database, hub.stored("demo").uid)
+    other = {"aws": {**AWS["aws"], "deployRoleArn": "arn:aws:iam::210987654321:role/other"}}
+    assert hub.put(manifest(provider=other), caller="editor").status_code == 200
+    assert before == connections.read(hub.database, hub.stored("demo").uid)
+
+
+def test_an_editor_names_no_eks_cluster(hub: Hub) -> None:
+    hub.put(manifest(provider=AWS))
+    assert hub.call("PUT", PATH, json={"eks": {"cluster": "prod"}}, caller="editor").status_code == 403
+
+
+def test_eks_is_for_provider_aws(hub: Hub) -> None:
+    hub.put(manifest())
+    answer = hub.call("PUT", PATH, json={"eks": {"cluster": "prod", "region": "eu-central-1"}})
+    assert (400, "$.eks") == (answer.status_code, answer.json["details"][0]["path"] if answer.json else "")
 
 
 @pytest.mark.parametrize(
