@@ -17,9 +17,10 @@ import structlog
 
 from controller import metrics
 from controller.cluster import Reconciler
+from controller.errands import Errands
 from controller.looks import Looks
 from controller.settings import ControllerSettings
-from fleet import shards, work
+from fleet import errands, shards, work
 from fleet.database import Database
 from fleet.errors import FleetError
 from kube.client import Access, Client
@@ -34,6 +35,7 @@ _BEAT_SECONDS = shards.LEASE_SECONDS / 3
 _TICK_SECONDS = 0.5
 _GATHER_SECONDS = 0.02  # on SQLite every write rings: changes that come together are read together
 _STOP_SECONDS = 25.0
+_ERRANDS_STOP_SECONDS = 2.0  # for each of their threads: who asked may ask again
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +64,7 @@ class Engine:
         self._clock = clock
         self._process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._reconciler = Reconciler(database, settings, clock=clock, dial=dial)
+        self._errands = Errands(database, settings, clock=clock, dial=dial)
         self._queue: Queue[str] = Queue(clock=clock, random=random)
         self._looks = Looks(settings.look_seconds, random=random)
         self._workers = Workers(
@@ -74,6 +77,7 @@ class Engine:
         self._lock = threading.Lock()
         self._epochs: Mapping[int, int] = {}
         self._due: dict[str, int] = {}  # uid to the generation that was handed to the queue
+        self._errands_may_wait = False
         self._gone: list[str] = []  # clusters that nobody need look at any more
         self._beating = threading.Condition()
         self._gathering = threading.Condition()  # nobody notifies it: a pause
@@ -86,6 +90,7 @@ class Engine:
         heart = threading.Thread(target=self._beat, args=(stop,), name="heartbeat", daemon=True)
         heart.start()
         self._workers.start()
+        self._errands.start()
         _log.info("controller started", process=self._process)
         held: dict[int, int] = {}
         try:
@@ -106,6 +111,7 @@ class Engine:
 
     def _finish(self, heart: threading.Thread) -> None:
         """The heart goes on beating until the last run has ended: its writes need the leases."""
+        self._errands.stop(_ERRANDS_STOP_SECONDS)
         if not self._workers.stop(_STOP_SECONDS):
             _log.warning("some runs did not end in time; their clusters are reconciled by the next process")
         with self._beating:
@@ -154,6 +160,7 @@ class Engine:
         changed = {shard for shard in held.keys() | epochs.keys() if held.get(shard) != epochs.get(shard)}
         if not changed:
             return epochs
+        self._errands_may_wait = True
         lost = [
             item.uid for item in work.population(self._database, [each for each in changed if each in held])
         ]
@@ -173,7 +180,11 @@ class Engine:
             gone, self._gone = self._gone, []
         self._looks.drop(gone)
         now = self._clock.monotonic()
-        for item in work.due(self._database, held.keys()):
+        due = work.due(self._database, held.keys())
+        if due or self._errands_may_wait:  # an errand comes with a work row
+            self._errands.take(errands.waiting(self._database, held.keys(), now=self._clock.now()), held)
+            self._errands_may_wait = False
+        for item in due:
             self._looks.start((item.uid,), now)
             with self._lock:
                 if self._due.get(item.uid, -1) >= item.generation:

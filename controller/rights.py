@@ -30,7 +30,8 @@ from kube.objects import (
     Object,
 )
 from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
-from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
+from schemas.agent_documents import AGENT_ACCOUNT, HUB_ACCOUNT, NAMESPACE_NAME
+from schemas.eks import HUB_GROUP
 from schemas.node_documents import NODE_NAME
 
 NODE_ROLE = NODE_NAME
@@ -46,20 +47,24 @@ _RBAC = "rbac.authorization.k8s.io"
 _APPLY = ["get", "list", "create", "patch", "delete"]
 
 
-def objects() -> list[Object]:
-    """Namespace, the hub's ServiceAccount, its roles and bindings, the agent's ClusterRoles, the policies, the CRD."""
+def objects(*, eks: bool = False) -> list[Object]:
+    """Namespace, the hub's ServiceAccount, its roles and bindings, the agent's ClusterRoles, the policies, the CRD.
+
+    With `eks` the hub comes as an IAM role, which an access entry puts into the group `pullpass-hub`: the rights are
+    bound to the group, and there is no ServiceAccount whose token would open the same door.
+    """
     return [
         _namespace(),
-        _object(SERVICE_ACCOUNT, HUB_ACCOUNT, namespace=NAMESPACE_NAME),
+        *(() if eks else (_object(SERVICE_ACCOUNT, HUB_ACCOUNT, namespace=NAMESPACE_NAME),)),
         *cluster_roles({MANAGED_BY: "pullpass"}),
         _node_role(),
         _node_audience_role(),
         *admission_policies({MANAGED_BY: "pullpass"}),
         custom_resource.definition(),
         _hub_cluster_role(),
-        _hub_role(),
-        _bound(CLUSTER_ROLE_BINDING, CLUSTER_ROLE),
-        _bound(ROLE_BINDING, ROLE, namespace=NAMESPACE_NAME),
+        _hub_role(eks=eks),
+        _bound(CLUSTER_ROLE_BINDING, CLUSTER_ROLE, eks=eks),
+        _bound(ROLE_BINDING, ROLE, namespace=NAMESPACE_NAME, eks=eks),
     ]
 
 
@@ -147,8 +152,8 @@ def _hub_cluster_role() -> Object:
     }
 
 
-def _hub_role() -> Object:
-    """The hub inside `pullpass-system`: apply and prune, and its own next token.
+def _hub_role(*, eks: bool) -> Object:
+    """The hub inside `pullpass-system`: apply and prune, and its own next token, unless it comes by EKS.
 
     It can grant no more than it holds itself: RBAC refuses a Role with rights beyond these.
     """
@@ -185,19 +190,20 @@ def _hub_role() -> Object:
             {
                 "apiGroups": [""],
                 "resources": ["serviceaccounts/token"],
-                "resourceNames": [HUB_ACCOUNT],
+                "resourceNames": [AGENT_ACCOUNT] if eks else [HUB_ACCOUNT, AGENT_ACCOUNT],
                 "verbs": ["create"],
             },
         ],
     }
 
 
-def _bound(binding: Kind, role: Kind, *, namespace: str | None = None) -> Object:
-    """The hub's account bound to the role of its own name."""
+def _bound(binding: Kind, role: Kind, *, namespace: str | None = None, eks: bool) -> Object:
+    """The hub's account, or with `eks` its group, bound to the role of that name."""
+    account = {"kind": "ServiceAccount", "name": HUB_ACCOUNT, "namespace": NAMESPACE_NAME}
     return {
         **_object(binding, HUB_ACCOUNT, namespace=namespace),
         "roleRef": {"apiGroup": _RBAC, "kind": role.kind, "name": HUB_ACCOUNT},
-        "subjects": [{"kind": "ServiceAccount", "name": HUB_ACCOUNT, "namespace": NAMESPACE_NAME}],
+        "subjects": [{"kind": "Group", "apiGroup": _RBAC, "name": HUB_GROUP} if eks else account],
     }
 
 

@@ -152,3 +152,21 @@ def test_resealing_lets_the_old_key_go(database: Database, url: str, connected: 
     finally:
         rotating.close()
         rotated.close()
+
+
+def test_a_forgotten_connection_leaves_the_cluster_unconnected_and_due(
+    database: Database, admin: Principal, connected: Cluster
+) -> None:
+    assert connections.delete(database, admin, connected.key, now=NOW)
+
+    left = clusters.read(database, connected.key)
+    assert (False, connected.generation + 1) == (left.connected, left.generation)
+    assert connections.read(database, connected.uid) is None
+    assert "Disconnected" == events.page(database, connected.key).items[0].reason
+
+
+def test_forgetting_what_is_not_stored_changes_nothing(
+    database: Database, admin: Principal, stored: Cluster
+) -> None:
+    assert not connections.delete(database, admin, stored.key, now=NOW)
+    assert stored.generation == clusters.read(database, stored.key).generation
