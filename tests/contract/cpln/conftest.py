@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,16 +16,28 @@ from fleet.sealing import Sealer
 from tests.support.cpln import Cpln, require_cpln
 from tests.support.hub import Hub, make_hub
 
+SEALER = Sealer((bytes(32),))
+
 
 class Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Requests are no output of a test."""
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    database = Database(f"sqlite:///{tmp_path}/fleet.db", sealer=Sealer((bytes(32),)))
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("database") / "fleet.db"
+    database = Database(f"sqlite:///{path}", sealer=SEALER)
     database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def hub(migrated: Path, tmp_path: Path) -> Iterator[Hub]:
+    copy = tmp_path / "fleet.db"
+    shutil.copy(migrated, copy)
+    database = Database(f"sqlite:///{copy}", sealer=SEALER)
     yield make_hub(database)
     database.close()
 
