@@ -30,6 +30,8 @@ def doctor(*, hub: Hub, name: str, timeout: float, output_format: str) -> None:
     inside the cluster, where the network and the clock are others. Exit code 1 when a hop does not let us through.
     """
     result = errands.run(hub, name, "-doctor", timeout_seconds=timeout)
+    if "error" in result:
+        raise click.ClickException(f"{name} cannot be examined: {result['error']}")
     cluster = hub.request("GET", hub.cluster(name))
     inside = (cluster["status"].get("addOns") or {}).get("awsECR", {})
     if output_format in {"json", "yaml"}:
