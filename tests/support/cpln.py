@@ -43,21 +43,24 @@ class Cpln:
         """Runs it with `given` on its standard input, in organisation acme unless the arguments say another."""
         return subprocess.run(
             [str(self.program), *arguments],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home),
-                "CPLN_SKIP_UPDATE_CHECK": "1",
-                "CPLN_ENDPOINT": self.endpoint,
-                "CPLN_TOKEN": self.token,
-                "CPLN_ORG": "acme",
-                **(environment or {}),
-            },
+            env=self.environment() | dict(environment or {}),
             input=given,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+
+    def environment(self) -> dict[str, str]:
+        """What a user sets for organisation acme."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "CPLN_SKIP_UPDATE_CHECK": "1",
+            "CPLN_ENDPOINT": self.endpoint,
+            "CPLN_TOKEN": self.token,
+            "CPLN_ORG": "acme",
+        }
 
     def done(self, *arguments: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
         """What a command prints that ends well."""
