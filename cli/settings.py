@@ -6,6 +6,7 @@ test holds the two equal. A value that cannot be read ends the program with a se
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from environs import Env, EnvError, validate
 from schemas.version import __version__
 
 DEFAULT_PORT = 8080
+_PRINCIPAL = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[!-~]{1,576}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Settings:
     bootstrap_token: str | None
     bootstrap_org: str
     trust_policy_quota: int
+    aws_principal: str | None
     allow_loopback: bool
     agent_image: str
     workers: int
@@ -71,6 +74,7 @@ def read() -> Settings:
                 bootstrap_token=env.str("BOOTSTRAP_TOKEN", "") or None,
                 bootstrap_org=env.str("BOOTSTRAP_ORG", "acme"),
                 trust_policy_quota=env.int("TRUST_POLICY_QUOTA", 2048, validate=validate.Range(2048, 8192)),
+                aws_principal=_principal(env.str("AWS_PRINCIPAL", "")),
                 allow_loopback=env.bool("ALLOW_LOOPBACK", False),
                 agent_image=env.str("AGENT_IMAGE", f"pullpass:{__version__}"),
                 workers=env.int("WORKERS", 16, validate=validate.Range(1, 256)),
@@ -93,3 +97,14 @@ def _public_url(text: str) -> str | None:
             f"PULLPASS_PUBLIC_URL must be an https:// address, because AWS reads it; it is {text!r}"
         )
     return text.rstrip("/")
+
+
+def _principal(text: str) -> str | None:
+    if not text:
+        return None
+    if _PRINCIPAL.fullmatch(text) is None:
+        raise click.UsageError(
+            "PULLPASS_AWS_PRINCIPAL must be the ARN of the hub's own IAM role or user (not of a session),"
+            f" as it stands in trust policies; it is {text!r}"
+        )
+    return text

@@ -76,6 +76,7 @@ def api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(
         public_url=settings.public_url,
         trust_policy_quota=settings.trust_policy_quota,
+        aws_principal=settings.aws_principal,
         allow_loopback=settings.allow_loopback,
     )
 
@@ -103,6 +104,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
     return ControllerSettings(
         agent_image=settings.agent_image,
         public_url=settings.public_url,
+        aws_principal=settings.aws_principal,
         allow_loopback=settings.allow_loopback,
         workers=settings.workers,
         failing_workers=settings.failing_workers,

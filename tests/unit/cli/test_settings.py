@@ -33,6 +33,7 @@ def test_the_port_is_chosen_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> 
         ("PULLPASS_TRUST_POLICY_QUOTA", "100"),
         ("PULLPASS_LOG_LEVEL", "loud"),
         ("PULLPASS_PUBLIC_URL", "http://pullpass.example.com"),
+        ("PULLPASS_AWS_PRINCIPAL", "arn:aws:sts::111111111111:assumed-role/hub/i-1"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_its_variables_name(

@@ -46,6 +46,20 @@ def test_what_connect_installs_is_as_reviewed() -> None:
     check("rights", rights.objects())
 
 
+def test_for_eks_the_same_is_bound_to_a_group_and_no_account_is_made() -> None:
+    bound: Object = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "pullpass-hub"}
+    without, with_eks = rights.objects(), rights.objects(eks=True)
+    kept = [obj for obj in without if obj["kind"] != "ServiceAccount"]
+    for before, after in zip(kept, with_eks, strict=True):
+        if "subjects" in before:
+            assert after == {**before, "subjects": [bound]}
+        elif (before["kind"], before["metadata"]["name"]) == ("Role", "pullpass-hub"):
+            *same, tokens = before["rules"]
+            assert after["rules"] == [*same, {**tokens, "resourceNames": ["pullpass-agent"]}]
+        else:
+            assert after == before
+
+
 def test_what_aws_ecr_installs_is_as_reviewed() -> None:
     check("aws-ecr", in_apply_order(list(aws_ecr.desired(context()))))
 
