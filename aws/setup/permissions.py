@@ -25,7 +25,7 @@ class Lack:
     denied: bool = False
 
 
-def lacks(wanted: Document, held: Iterable[Document]) -> tuple[Lack, ...]:
+def lacks(wanted: Document, held: Iterable[Mapping[str, Any]]) -> tuple[Lack, ...]:
     """What `wanted` (allowing statements only) asks for and the documents `held` together do not give."""
     given = [
         statement for document in held for statement in statements(document) if isinstance(statement, Mapping)

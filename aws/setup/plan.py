@@ -48,6 +48,8 @@ def plan(wanted: Wanted, state: IamState) -> Plan:
         )
     if state.role is None:
         parts.append(_new_role(wanted, state))
+    elif state.role.arn != str(wanted.role):
+        parts.append(Plan(obstacles=(_elsewhere(wanted, state.role),)))
     else:
         parts += [
             _trust(wanted, state, state.role),
@@ -80,6 +82,15 @@ def _issuer_not_usable(message: str) -> Obstacle:
         "IssuerNotUsable",
         message,
         "Let the hub publish the issuer (settings.awsWorkloadIdentity.issuer: published), or give the API server a public one.",
+    )
+
+
+def _elsewhere(wanted: Wanted, role: RoleState) -> Obstacle:
+    """A role's name is taken once in an account, whatever its path."""
+    return Obstacle(
+        "RoleElsewhere",
+        f"the account has no {wanted.role}, and {role.arn} has its name",
+        f"Give the cluster the role that is there, or one of another name: roleArn {role.arn}",
     )
 
 
