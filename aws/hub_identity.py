@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -60,11 +61,28 @@ class HubIdentity:
         found: SessionCredentials | None = None
         for number, role in enumerate(roles):
             before = roles[number - 1].role_arn if number else None
-            with _failures(role, before=before, secrets=() if found is None else found.secrets):
+            with _failures(role, before=before, hidden=() if found is None else found.secrets):
                 found = self._assume(role, found, region=region, name=name)
         if found is None:
             raise ValueError("a chain has one role at least")
         return found
+
+    def lets_anybody_in(self, role: HubRole, *, region: str, name: str) -> bool:
+        """Whether the role is had with an external id that it cannot know: then any organisation of the hub has it.
+
+        Asks for a session that nobody uses; a refusal is what is hoped for, and stands in CloudTrail as one.
+
+        Raises:
+            HubAwsFailure: `HubAwsUnreachable` and the like; never `DeployRoleRefused`.
+        """
+        strange = HubRole(role.role_arn, f"pullpass-nobody-{secrets.token_hex(16)}", role.session_name_prefix)
+        try:
+            self.assume([strange], region=region, name=name)
+        except HubAwsFailure as failure:
+            if failure.code == "DeployRoleRefused":
+                return False
+            raise
+        return True
 
     def _assume(
         self, role: HubRole, credentials: SessionCredentials | None, *, region: str, name: str
@@ -118,27 +136,27 @@ def client_config() -> Config:
 
 
 @contextmanager
-def _failures(role: HubRole, *, before: str | None, secrets: Sequence[str]) -> Iterator[None]:
+def _failures(role: HubRole, *, before: str | None, hidden: Sequence[str]) -> Iterator[None]:
     """What goes wrong inside leaves as `HubAwsFailure` about `role`; `before` is who assumes it, None for the hub."""
     try:
         yield
     except ClientError as error:
         details: dict[str, Any] = dict(error.response.get("Error", {}))
         raise _refused(
-            role, before, str(details.get("Code")), str(details.get("Message")), secrets
+            role, before, str(details.get("Code")), str(details.get("Message")), hidden
         ) from error
     except (BotoConnectionError, HTTPClientError, ResponseParserError) as error:
-        words = errors.without_secrets(str(error), secrets)
+        words = errors.without_secrets(str(error), hidden)
         raise HubAwsFailure("HubAwsUnreachable", words, transient=True) from error
     except (BotoCoreError, ValueError) as error:  # what the default chain says of half a set of credentials
-        words = errors.without_secrets(str(error), secrets)
+        words = errors.without_secrets(str(error), hidden)
         raise HubAwsFailure("HubIdentityMissing", words) from error
 
 
 def _refused(
-    role: HubRole, before: str | None, aws_code: str, message: str, secrets: Sequence[str]
+    role: HubRole, before: str | None, aws_code: str, message: str, hidden: Sequence[str]
 ) -> HubAwsFailure:
-    words = errors.without_secrets(f"{aws_code}: {message}", secrets)
+    words = errors.without_secrets(f"{aws_code}: {message}", hidden)
     values = {"DEPLOY_ROLE": role.role_arn, "EXTERNAL_ID": role.external_id}
     if before is not None:
         values["HUB_PRINCIPAL"] = before

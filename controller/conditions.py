@@ -20,6 +20,8 @@ UNREACHED = frozenset({"ConnectionMissing", "ClusterUnreachable", "CredentialRef
     "HubIdentityMissing",
     "HubAwsUnreachable",
     "DeployRoleRefused",
+    "DeployRoleOpen",
+    "StsRegionDisabled",
     "EksAccessDenied",
     "EksClusterNotFound",
     "EksNoAccessEntry",

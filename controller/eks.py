@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # A run that dials now has this long before its token dies; sessions are renewed a little earlier than the tokens on them.
 _TOKEN_LEFT = timedelta(minutes=5)
 _SESSION_LEFT = timedelta(minutes=10)
+# How long a role that asked for the external id is believed to go on doing so.
+_GUARDED = timedelta(hours=24)
 # What a refusal means where the hub comes with a role's token instead of one of its own.
 _CODES = {"CredentialRefused": "EksNoAccessEntry", "RightsMissing": "EksRightsMissing"}
 
@@ -66,6 +68,7 @@ class EksAccesses:
 
     database: Database
     principal: str | None = None
+    _guarded: dict[HubRole, datetime] = field(default_factory=dict, init=False)
     _sessions: dict[tuple[object, ...], SessionCredentials] = field(default_factory=dict, init=False)
     _identity: HubIdentity | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -118,11 +121,27 @@ class EksAccesses:
             found = self._sessions.get((roles, region))
         if found is not None and _lasts(found, now):
             return found
-        found = self._hub().assume(roles, region=region, name=f"pullpass-{org}")
+        name = f"pullpass-{org}"
+        found = self._hub().assume(roles, region=region, name=name)
+        self._refuse_open(roles[0], region, name, now)
         with self._lock:
             self._sessions = {each: kept for each, kept in self._sessions.items() if _lasts(kept, now)}
             self._sessions[roles, region] = found
         return found
+
+    def _refuse_open(self, role: HubRole, region: str, name: str, now: datetime) -> None:
+        """A role that does not look at the external id is every organisation's: it is not used."""
+        with self._lock:
+            asked = self._guarded.get(role)
+        if asked is not None and now - asked < _GUARDED:
+            return
+        if self._hub().lets_anybody_in(role, region=region, name=name):
+            words = "the role does not ask for the external id"
+            values = {"DEPLOY_ROLE": role.role_arn, "EXTERNAL_ID": role.external_id}
+            raise HubAwsFailure("DeployRoleOpen", words, values=values)
+        with self._lock:
+            self._guarded = {each: at for each, at in self._guarded.items() if now - at < _GUARDED}
+            self._guarded[role] = now
 
     def _forget(self, org: str, wanted: EksCluster) -> None:
         """What a session may is asked again with a new one: its role may have been made anew meanwhile."""
