@@ -67,6 +67,9 @@ def create(org: str) -> Response:
     here = context()
     key = _key(org, body, None)
     wish = _checked(body, _stored_settings(here, key, body))
+    if _only_checks():
+        clusters.refuse_existing(here.database, key)
+        return _valid(key)
     written = clusters.create(here.database, principal(), key, wish, now=here.now())
     return _one(here, written.cluster, status=201)
 
@@ -134,10 +137,19 @@ def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
 def _put(key: ClusterKey, body: Mapping[str, Any], expect: Expectation | None) -> Response:
     here = context()
     wish = _checked(body, _stored_settings(here, key, body))
-    if request.args.get("dryRun") == "true":
-        return answers.of_json({"kind": "dryRun", "name": key.name, "valid": True})
+    if _only_checks():
+        return _valid(key)
     written = clusters.put(here.database, principal(), key, wish, now=here.now(), expect=expect)
     return _one(here, written.cluster, status=201 if written.created else 200)
+
+
+def _only_checks() -> bool:
+    """`?dryRun=true`: nothing is to be stored."""
+    return request.args.get("dryRun") == "true"
+
+
+def _valid(key: ClusterKey) -> Response:
+    return answers.of_json({"kind": "dryRun", "name": key.name, "valid": True})
 
 
 def _checked(body: Mapping[str, Any], stored_settings: Mapping[str, Any]) -> Wish:
@@ -242,6 +254,7 @@ ROUTES = (
         "Create a cluster; 409 where it exists",
         answers={201: "Cluster"},
         body="Manifest",
+        query=_DRY_RUN,
     ),
     Route("GET", _ONE, read, Role.VIEWER, "Read one cluster", answers={200: "Cluster"}),
     Route(

@@ -34,7 +34,7 @@ from fleet.records import Cluster, ClusterKey, Page, Principal, Removal, RoleSha
 from fleet.shards import hold, shard_of
 from fleet.standing import Standing
 from schemas import trusted_accounts
-from schemas.errors import Conflict, PreconditionFailed
+from schemas.errors import Conflict, NotFound, PreconditionFailed
 
 _clusters = tables.clusters.c
 _PAGE = (
@@ -198,12 +198,26 @@ def create(
         while True:
             cluster = find_locked(session, key)
             if cluster is not None and cluster.removal is None:
-                raise Conflict(f"cluster {key} exists already")
+                raise _exists(key)
             if cluster is not None:
                 return replace(_replace(session, principal, cluster, wish, now=now), created=True)
             created = _create(session, principal, key, wish, now=now)
             if created is not None:
                 return created
+
+
+def refuse_existing(database: Database, key: ClusterKey) -> None:
+    """Raises what `create` would, of a cluster that exists and is not being removed."""
+    try:
+        found = read(database, key)
+    except NotFound:
+        return
+    if found.removal is None:
+        raise _exists(key)
+
+
+def _exists(key: ClusterKey) -> Conflict:
+    return Conflict(f"cluster {key} exists already")
 
 
 def patch(

@@ -67,6 +67,7 @@ class Choice(_Field, fields.String):
 
     def __init__(self, *words: str, later: tuple[str, ...] = (), required: bool = False) -> None:
         super().__init__(f"one of {', '.join(words)}", required=required)
+        self.metadata["enum"] = [*words] if required else [*words, None]
         self.words = words
         self.later = later
 
@@ -164,6 +165,10 @@ class TextOrTexts(_Field, fields.Raw):
 
     def __init__(self, expected: str, *, words: tuple[str, ...], pattern: re.Pattern[str]) -> None:
         super().__init__(expected)
+        self.metadata["anyOf"] = [
+            {"enum": [*words, None]},
+            {"type": "array", "items": {"type": "string"}},
+        ]
         self.words = words
         self.pattern = pattern
 

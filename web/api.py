@@ -6,7 +6,7 @@ A page sees exactly what `curl` would; a refusal comes back as `Refused`, with t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -81,7 +81,25 @@ class Api:
         Raises:
             Refused: the API refused it.
         """
-        parts = "/".join(quote(part, safe="-") for part in ("org", principal.org, *path))
+        return self._ask(
+            principal, method, ("org", principal.org, *path), body=body, query=query, headers=headers
+        )
+
+    def description(self, principal: Principal) -> Json:
+        """The API described by itself (OpenAPI 3.1)."""
+        return self._ask(principal, "GET", ("openapi.json",)).body
+
+    def _ask(
+        self,
+        principal: Principal,
+        method: str,
+        path: Sequence[str],
+        *,
+        body: Json = None,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        parts = "/".join(quote(part, safe="-") for part in path)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         content_type = "application/yaml" if isinstance(body, str) else "application/json"
         data = None
