@@ -58,6 +58,7 @@ class Api:
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
+        self._description: Json = None
 
     def get(self, principal: Principal, *path: str, **query: str | int | None) -> Json:
         """The body of GET `/org/ORG/…`; parts of `path` are quoted, a query without a value is left out.
@@ -86,8 +87,10 @@ class Api:
         )
 
     def description(self, principal: Principal) -> Json:
-        """The API described by itself (OpenAPI 3.1)."""
-        return self._ask(principal, "GET", ("openapi.json",)).body
+        """The API described by itself (OpenAPI 3.1), asked once: it is made anew for each question, and stays the same."""
+        if self._description is None:
+            self._description = self._ask(principal, "GET", ("openapi.json",)).body
+        return self._description
 
     def _ask(
         self,
