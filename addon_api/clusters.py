@@ -8,13 +8,12 @@ from typing import Any
 
 from flask import Response, request
 
-from addon_api import answers, bodies, remains, representation
+from addon_api import answers, bodies, filters, remains, representation
 from addon_api.routing import Context, Route, context, principal
 from addon_api.trust_policies import Policies
 from fleet import clusters, issuers
-from fleet.clusters import Expectation, Filter, Wish
+from fleet.clusters import Expectation, Wish
 from fleet.records import Cluster, ClusterKey, Role
-from fleet.standing import Standing
 from schemas import manifest
 from schemas.errors import Invalid, Mistake, NotFound, PreconditionFailed
 from schemas.merge import merge
@@ -22,7 +21,6 @@ from schemas.merge import merge
 _WISHES = ("kind", "name", "description", "tags", "spec")
 _SERVER_OWNED = ("id", "alias", "version", "created", "lastModified", "links", "status")
 _ENTITY_TAG = re.compile(r'"([^".]+)\.([0-9]{1,18})"')
-_LONGEST_TEXT = 200
 _COLLECTION = "/org/<org>/mk8s"
 _ONE = "/org/<org>/mk8s/<name>"
 
@@ -31,9 +29,11 @@ def list_clusters(org: str) -> Response:
     """One page of clusters, by name."""
     here = context()
     limit = answers.limit()
-    page = clusters.page(here.database, org, after=request.args.get("after"), limit=limit, only=_filter())
+    page = clusters.page(
+        here.database, org, after=request.args.get("after"), limit=limit, only=filters.asked()
+    )
     path = answers.collection_path(org)
-    asked = {name: request.args[name] for name in _FILTERS if name in request.args}
+    asked = {name: request.args[name] for name in filters.ALL if name in request.args}
     return answers.of_page(
         "mk8s", _shown(here, org, page.items), path=path, limit=limit, after=page.after, asked=asked
     )
@@ -106,18 +106,6 @@ def delete(org: str, name: str) -> Response:
     if removing is None:
         return answers.of_json({"kind": "removal", "name": name, "remains": []})
     return _one(here, removing, status=202)
-
-
-def _filter() -> Filter | None:
-    """`?standing=`, `?issue=` and `?text=`; None where none is there."""
-    named = request.args.get("standing")
-    issue, text = request.args.get("issue"), request.args.get("text", "")
-    if named is not None and named not in set(Standing):
-        known = ", ".join(Standing)
-        raise Invalid.because_of([Mistake("?standing", f"`{named[:40]}` is none of {known}")])
-    if named is None and issue is None and not text:
-        return None
-    return Filter(None if named is None else Standing(named), issue, text[:_LONGEST_TEXT])
 
 
 def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
@@ -215,11 +203,6 @@ def _one(here: Context, cluster: Cluster, *, status: int = 200) -> Response:
     return answers.of_json(_shown(here, cluster.key.org, [cluster])[0], status=status, headers=headers)
 
 
-_FILTERS = {
-    "standing": f"only clusters that stand so: {', '.join(Standing)}",
-    "issue": "only clusters with an issue of this code",
-    "text": "only clusters that hold each of these words in name, description, provider, tags or role",
-}
 _DRY_RUN = {"dryRun": "`true`: only check the manifest; nothing is stored"}
 _PAGING = {
     "limit": f"items per page, 1 to {answers.MAXIMUM_LIMIT}; {answers.DEFAULT_LIMIT} unless told",
@@ -234,7 +217,7 @@ ROUTES = (
         Role.VIEWER,
         "List the clusters by name",
         answers={200: "ClusterList"},
-        query=_PAGING | _FILTERS,
+        query=_PAGING | filters.ALL,
     ),
     Route(
         "PUT",
