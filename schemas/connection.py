@@ -268,7 +268,7 @@ class _Reading:
                 if body.get(key) is not None:
                     self.refuse(json_path("$", key), "stands beside `kubeconfig`", "send one or the other")
             access = kubeconfig.read(body["kubeconfig"], self.mistakes)
-            token_path = "$.kubeconfig"  # noqa: S105 - a path
+            token_path = "" if access is None else access.user_path
         else:
             access = kubeconfig.Access(
                 server=body.get("server") or "",

@@ -19,9 +19,11 @@ NOT_AVAILABLE = "is not available in this version"
 
 
 class _Field(fields.Field[Any]):
-    """A field that says what it expects, in errors and in OpenAPI."""
+    """A field that says what it expects, in errors and in OpenAPI; `described` is what else OpenAPI says of it."""
 
-    def __init__(self, expected: str, *, required: bool = False) -> None:
+    def __init__(
+        self, expected: str, *, required: bool = False, described: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(
             required=required,
             allow_none=not required,
@@ -29,7 +31,7 @@ class _Field(fields.Field[Any]):
                 "required": f"is missing; expected {expected}",
                 "null": f"expected {expected}",
             },
-            metadata={"description": expected},
+            metadata={"description": expected, **(described or {})},
         )
         self.expected = expected
 
@@ -66,8 +68,8 @@ class Choice(_Field, fields.String):
     """One of `words`; those of `later` are known and not available yet."""
 
     def __init__(self, *words: str, later: tuple[str, ...] = (), required: bool = False) -> None:
-        super().__init__(f"one of {', '.join(words)}", required=required)
-        self.metadata["enum"] = [*words] if required else [*words, None]
+        known = [*words] if required else [*words, None]
+        super().__init__(f"one of {', '.join(words)}", required=required, described={"enum": known})
         self.words = words
         self.later = later
 
@@ -164,11 +166,8 @@ class TextOrTexts(_Field, fields.Raw):
     """One of `words`, or a list of texts that `pattern` matches."""
 
     def __init__(self, expected: str, *, words: tuple[str, ...], pattern: re.Pattern[str]) -> None:
-        super().__init__(expected)
-        self.metadata["anyOf"] = [
-            {"enum": [*words, None]},
-            {"type": "array", "items": {"type": "string"}},
-        ]
+        either = [{"enum": [*words, None]}, {"type": "array", "items": {"type": "string"}}]
+        super().__init__(expected, described={"anyOf": either})
         self.words = words
         self.pattern = pattern
 

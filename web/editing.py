@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from fleet.records import Role
 from schemas import documents
 from schemas.errors import Refusal
-from web import completion, manifests
+from web import completion, connecting, manifests
 from web.api import Mistake, Refused
 from web.manifests import Placed
 from web.routing import Page, context, principal
@@ -75,7 +75,7 @@ def review_new() -> str | Response | tuple[str, int]:
         if refused.status != HTTPStatus.CONFLICT:  # created by somebody else since the check
             raise
         return _editor(None, text, _mistakes(text)), HTTPStatus.CONFLICT
-    return redirect(f"/clusters/{written.body['name']}?told=created", HTTPStatus.SEE_OTHER)
+    return redirect(connecting.after_creating(written.body["name"]), HTTPStatus.SEE_OTHER)
 
 
 def editor_of(text: str) -> str:
