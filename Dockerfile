@@ -1,4 +1,4 @@
-# One image for the hub (`pullpass serve`, `pullpass controller`), for the agent (`python -m agent secrets`) and for the
+# One image for the hub (`pullpass serve`, `pullpass controller`), for the agent (`python -m agent cluster`) and for the
 # node driver (`python -m agent node`), which brings the credential provider that it installs.
 # All bases are arguments, so that a mirror or an image of one's own serves as well. A GO_BASE without a Go that is new
 # enough gets one by a pinned hash (tools/ecr-plugin/build.sh); it needs Python and pip then.
@@ -24,12 +24,12 @@ RUN python3 -m venv /opt/pullpass \
  && /opt/build/bin/python -m pip install --no-cache-dir --require-hashes --requirement requirements/build.txt
 COPY . .
 # The wheel is built with the pinned back end and installed without asking an index for anything. What the image never
-# reads goes out, and the two clients that Pullpass makes of botocore's models are made once, as proof.
+# reads goes out, and the clients that Pullpass makes of botocore's models are made once, as proof.
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /wheel \
  && /opt/pullpass/bin/python -m pip install --no-cache-dir --no-deps --no-index /wheel/*.whl \
  && /opt/pullpass/bin/python -m pip uninstall --yes pip setuptools \
  && /opt/build/bin/python tools/image/slim.py "$(echo /opt/pullpass/lib/python3*/site-packages)" \
- && /opt/pullpass/bin/python -c "import boto3; [boto3.client(name, region_name='eu-central-1') for name in ('sts', 'ecr')]"
+ && /opt/pullpass/bin/python -c "import boto3; [boto3.client(name, region_name='eu-central-1') for name in ('sts', 'ecr', 'ecr-public')]"
 COPY --from=plugin /plugin-modules.json /plugin-modules.json
 RUN /opt/build/bin/cyclonedx-py environment --output-reproducible --output-file /python-sbom.json /opt/pullpass/bin/python \
  && mkdir -p /sbom \

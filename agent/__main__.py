@@ -1,4 +1,4 @@
-"""What runs inside a cluster: `python -m agent secrets`, the brain, and `python -m agent node`, the hands.
+"""What runs inside a cluster: `python -m agent cluster`, the brain, and `python -m agent node`, the hands.
 
 Each imports only what it needs: the node driver lives on every node and is kept small.
 """
@@ -9,15 +9,15 @@ import os
 import sys
 from collections.abc import Sequence
 
-USAGE = "usage: python -m agent secrets|node"
+USAGE = "usage: python -m agent cluster|node"
 _USAGE_ERROR = 2
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one of the two until a signal ends it; returns the exit code (2: wrong arguments or environment)."""
     match list(arguments):
-        case ["secrets"]:
-            from agent.secrets.command import run  # noqa: PLC0415 - the node driver must not load the Kubernetes client
+        case ["cluster"]:
+            from agent.command import run  # noqa: PLC0415 - the node driver must not load the Kubernetes client
         case ["node"]:
             from agent.node.command import run  # noqa: PLC0415 - nor the agent the driver
         case _:

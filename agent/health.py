@@ -1,6 +1,6 @@
-"""/healthz, /readyz and /metrics, for the kubelet and for whoever scrapes the agent; and what is measured.
+"""/healthz, /readyz and /metrics, for the kubelet and for whoever scrapes the agent.
 
-Started by `agent.__main__`.
+Started by `agent.brain`, which says what is wrong, if anything is.
 """
 
 from __future__ import annotations
@@ -8,75 +8,45 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from agent.metrics import Metrics
+from reconcile.clock import Clock
+
+Troubles = Callable[[], tuple[str, ...]]
 
 _READ_TIMEOUT_SECONDS = 10
+# Longer than all time-outs of one task together: the API server's, AWS's with its retries, the registry's.
+_WEDGED_SECONDS = 600.0
 
 
-class Metrics:
-    """What the agent counts. Each agent has a registry of its own."""
+class Progress(NamedTuple):
+    """Of a work queue: how many keys are ready to run, and how many runs have ended since it began."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._refreshes = Counter(
-            "pullpass_agent_credential_refreshes",
-            "ECR credentials fetched and taken into use.",
-            ["region"],
-            registry=self.registry,
-        )
-        self._failures = Counter(
-            "pullpass_agent_failures",
-            "Failures by reason: an issue code, or the kind of an API server's failure.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._aws_calls = Counter(
-            "pullpass_agent_aws_calls",
-            "Calls to AWS by service: sts, ecr, registry.",
-            ["service"],
-            registry=self.registry,
-        )
-
-    def refreshed(self, region: str) -> None:
-        """A new credential is in use."""
-        self._refreshes.labels(region).inc()
-
-    def failed(self, reason: str) -> None:
-        """Something failed."""
-        self._failures.labels(reason).inc()
-
-    def called_aws(self, service: str) -> None:
-        """A call was made."""
-        self._aws_calls.labels(service).inc()
-
-    def watch(self, expiries: Callable[[], Mapping[str, datetime]], now: Callable[[], datetime]) -> None:
-        """Measures, whenever scraped, how long the credential of each region still lives."""
-        self.registry.register(_Expiries(expiries, now))
+    waiting: int
+    done: int
 
 
-class _Expiries:
-    """Seconds to expiry, worked out when asked."""
+class Pulse:
+    """Whether work moves, judged from looks at its progress every now and then: the kubelet's."""
 
-    def __init__(self, expiries: Callable[[], Mapping[str, datetime]], now: Callable[[], datetime]) -> None:
-        self._expiries = expiries
-        self._now = now
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen = Progress(0, 0)
+        self._moved_at = clock.monotonic()
 
-    def collect(self) -> list[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "pullpass_agent_credential_expiry_seconds",
-            "Seconds until the ECR credential in use expires.",
-            labels=["region"],
-        )
-        now = self._now()
-        for region, expires_at in self._expiries().items():
-            family.add_metric([region], (expires_at - now).total_seconds())
-        return [family]
+    def wedged(self, progress: Progress) -> bool:
+        """Whether something has waited for ten minutes in which nothing was done."""
+        now = self._clock.monotonic()
+        if not progress.waiting or not self._seen.waiting or progress.done != self._seen.done:
+            self._moved_at = now
+        self._seen = progress
+        return now - self._moved_at > _WEDGED_SECONDS
 
 
 class HealthServer:
@@ -85,15 +55,18 @@ class HealthServer:
     Args:
         port: 0 takes a free one.
         loopback: Only there; else on every address of the pod, IPv4 and IPv6.
-        ready: Asked for /readyz.
+        sick: Asked for /healthz: what only a restart mends, in a few words each.
+        unready: Asked for /readyz: what is not there yet.
         metrics: For /metrics.
 
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, port: int, *, loopback: bool, ready: Callable[[], bool], metrics: Metrics) -> None:
-        handler = partial(_Handler, ready, metrics)
+    def __init__(
+        self, port: int, *, loopback: bool, sick: Troubles, unready: Troubles, metrics: Metrics
+    ) -> None:
+        handler = partial(_Handler, {"/healthz": sick, "/readyz": unready}, metrics)
         if loopback:
             self._server = _Server(("127.0.0.1", port), handler)
         elif socket.has_dualstack_ipv6():
@@ -138,24 +111,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def __init__(
         self,
-        ready: Callable[[], bool],
+        probes: Mapping[str, Troubles],
         metrics: Metrics,
         request: socket.socket,
         client_address: tuple[str, int],
         server: ThreadingHTTPServer,
     ) -> None:
-        self._ready = ready
+        self._probes = probes
         self._metrics = metrics
         super().__init__(request, client_address, server)
 
     def do_GET(self) -> None:
-        if self.path == "/healthz":
-            self._answer(HTTPStatus.OK, b"ok\n")
-        elif self.path == "/readyz":
-            if self._ready():
-                self._answer(HTTPStatus.OK, b"ok\n")
-            else:
-                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the first lists are not read yet\n")
+        probe = self._probes.get(self.path)
+        if probe is not None:
+            troubles = probe()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if troubles else HTTPStatus.OK
+            self._answer(status, ("\n".join(troubles or ("ok",)) + "\n").encode())
         elif self.path == "/metrics":
             self._answer(HTTPStatus.OK, generate_latest(self._metrics.registry), CONTENT_TYPE_LATEST)
         else:

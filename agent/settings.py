@@ -1,6 +1,6 @@
 """The agent's environment contract, and the only place in `agent` that reads it.
 
-The Deployment that the hub applies sets the variables; `agent.__main__` reads them once at start. Files are named
+The Deployment that the hub applies sets the variables; `agent.command` reads them once at start. Files are named
 here and read by those who need them.
 
 ================================== ==============================================================================
@@ -8,9 +8,11 @@ PULLPASS_KUBERNETES_TOKEN_FILE     projected token for this cluster's API server
 PULLPASS_KUBERNETES_CA_FILE        PEM of the API server's authority
 PULLPASS_WEB_IDENTITY_TOKEN_FILE   projected token for AWS, with the audience that the configuration names
 PULLPASS_HEALTH_PORT               where /healthz, /readyz and /metrics are served; 0: a free port
+PULLPASS_WEBHOOK_PORT              where admission reviews are answered; 0: a free port
+PULLPASS_POD_NAME                  the pod's name: tells this replica from the others in the election
 PULLPASS_KUBERNETES_SERVER         optional: an https URL in place of the address that Kubernetes gives to pods.
-                                   Only where this is set may the server be on loopback, and only then is health
-                                   served on loopback alone
+                                   Only where this is set may the server be on loopback, and only then are the
+                                   ports served on loopback alone
 KUBERNETES_SERVICE_HOST and _PORT  set by Kubernetes in every pod
 ================================== ==============================================================================
 """
@@ -33,7 +35,7 @@ class AgentSettings:
     """What the environment said.
 
     `server` is an https URL. `on_loopback` tells that the server was named by hand, as a sandbox does: only then is
-    a loopback address dialled, and health served there alone.
+    a loopback address dialled, and everything served there alone.
     """
 
     server: str
@@ -42,6 +44,8 @@ class AgentSettings:
     kubernetes_ca_file: str
     web_identity_token_file: str
     health_port: int
+    webhook_port: int
+    pod_name: str
 
     def certificate_authority(self) -> str:
         """The PEM text.
@@ -70,13 +74,18 @@ def read(environment: Mapping[str, str]) -> AgentSettings:
             wrong.append(f"{name} is not set")
         return value
 
+    def port(name: str) -> int:
+        text = required(name)
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if text and not 0 <= number <= _HIGHEST_PORT:
+            wrong.append(f"{name}: expected 0 to {_HIGHEST_PORT}, got {text!r}")
+        return number
+
     token_file = required("PULLPASS_KUBERNETES_TOKEN_FILE")
     ca_file = required("PULLPASS_KUBERNETES_CA_FILE")
     web_identity_token_file = required("PULLPASS_WEB_IDENTITY_TOKEN_FILE")
-    port_text = required("PULLPASS_HEALTH_PORT")
-    port = int(port_text) if port_text.isascii() and port_text.isdigit() else -1
-    if port_text and not 0 <= port <= _HIGHEST_PORT:
-        wrong.append(f"PULLPASS_HEALTH_PORT: expected 0 to {_HIGHEST_PORT}, got {port_text!r}")
+    health_port, webhook_port = port("PULLPASS_HEALTH_PORT"), port("PULLPASS_WEBHOOK_PORT")
+    pod_name = required("PULLPASS_POD_NAME")
     named = environment.get("PULLPASS_KUBERNETES_SERVER", "")
     if named:
         server = named
@@ -93,5 +102,7 @@ def read(environment: Mapping[str, str]) -> AgentSettings:
         kubernetes_token_file=token_file,
         kubernetes_ca_file=ca_file,
         web_identity_token_file=web_identity_token_file,
-        health_port=port,
+        health_port=health_port,
+        webhook_port=webhook_port,
+        pod_name=pod_name,
     )

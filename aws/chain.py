@@ -1,6 +1,7 @@
 """The walk token → STS → ECR → registry, and what it gave.
 
-Called by the agent at every refresh and verification. A region or registry that fails does not keep the others
+Called by the agent at every refresh and verification. Which hops come first is the identity's: key pairs have no
+token, and bare ones no STS either (`aws.sessions.hops`). A region or registry that fails does not keep the others
 from their credentials: what was granted is handed back beside the failures.
 """
 
@@ -10,20 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aws import errors, registry_hosts
+from aws import registry_hosts
 from aws.credentials import RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure, Hop, HopName
 from aws.images import parse_image
 
 
-class AssumeRole(Protocol):
-    """STS: credentials for a web identity token; raises `AwsFailure`. `aws.sts` with its other arguments bound."""
-
-    def __call__(self, *, token: str) -> SessionCredentials: ...
-
-
 class Authorize(Protocol):
-    """ECR: the credential of one region; raises `AwsFailure`. `aws.ecr` with its other arguments bound."""
+    """ECR: the credential of one region, or of ECR Public; raises `AwsFailure`. `aws.ecr` with its other arguments bound."""
 
     def __call__(self, *, credentials: SessionCredentials, region: str) -> RegistryCredential: ...
 
@@ -54,27 +49,32 @@ class Walk:
 
 def walk(
     *,
-    read_token: Callable[[], str],
+    first_hops: Sequence[HopName],
+    open_session: Callable[[], SessionCredentials],
     registries: Sequence[str],
     image: str | None,
-    assume_role: AssumeRole,
     authorize: Authorize,
     check: CheckRegistry,
 ) -> Walk:
-    """Walks once: one STS call, one ECR call for each region of `registries` and `image`, one look at each host.
+    """Walks once: one session, one ECR call for each region of `registries` and `image`, one look at each host.
 
-    `registries` are host names of private ECR registries, `image` is a reference whose manifest is asked for on its
-    own host; it may be None. A token that cannot be read (`OSError`, or no text) is `TokenUnreadable`.
+    Args:
+        first_hops: Those that `open_session` goes, in order; `aws.sessions.hops` of the same identity.
+        open_session: `aws.sessions.session` with its arguments bound; raises `AwsFailure` of one of `first_hops`.
+        registries: Host names of ECR registries, public ones included.
+        image: A reference whose manifest is asked for on its own host, or None.
+        authorize: Asked once for each region.
+        check: Asked once for each host.
 
     Raises:
-        ValueError: there are no registries, or one is no private ECR registry, or `image` is no image of one.
+        ValueError: there are no registries, or one is no ECR registry, or `image` is no image of one.
     """
     regions = _hosts_by_region(registries, image)
     try:
-        token = _read(read_token)
-        session = assume_role(token=token)
+        session = open_session()
     except AwsFailure as failure:
-        passed = () if failure.hop is HopName.TOKEN else (Hop(HopName.TOKEN, succeeded=True),)
+        before = first_hops[: first_hops.index(failure.hop)]
+        passed = [Hop(name, succeeded=True) for name in before]
         return Walk(hops=(*passed, _hop(failure.hop, [failure])), credentials={}, failures=(failure,))
 
     credentials: dict[str, RegistryCredential] = {}
@@ -92,11 +92,7 @@ def walk(
                 check(host=host, credential=credential, image=image_of_host)
             except AwsFailure as failure:
                 registry_failures.append(failure)
-    hops = [
-        Hop(HopName.TOKEN, succeeded=True),
-        Hop(HopName.STS, succeeded=True),
-        _hop(HopName.ECR, ecr_failures),
-    ]
+    hops = [*(Hop(name, succeeded=True) for name in first_hops), _hop(HopName.ECR, ecr_failures)]
     if credentials:
         hops.append(_hop(HopName.REGISTRY, registry_failures))
     return Walk(hops=tuple(hops), credentials=credentials, failures=(*ecr_failures, *registry_failures))
@@ -108,7 +104,7 @@ def _hosts_by_region(registries: Sequence[str], image: str | None) -> dict[str, 
     for name in registries:
         registry = registry_hosts.parse(name)
         if registry is None:
-            raise ValueError(f"registry {name!r}: expected a private ECR registry")
+            raise ValueError(f"registry {name!r}: expected an ECR registry")
         found.setdefault(registry.region, {})[registry.host] = None
     if image is not None:
         registry = parse_image(image).registry
@@ -116,18 +112,6 @@ def _hosts_by_region(registries: Sequence[str], image: str | None) -> dict[str, 
     if not found:
         raise ValueError("a walk needs at least one registry")
     return found
-
-
-def _read(read_token: Callable[[], str]) -> str:
-    try:
-        token = read_token().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AwsFailure(
-            HopName.TOKEN, "TokenUnreadable", errors.without_secrets(str(error)), transient=True
-        ) from error
-    if not token:
-        raise AwsFailure(HopName.TOKEN, "TokenUnreadable", "the token file is empty", transient=True)
-    return token
 
 
 def _hop(name: HopName, failures: Sequence[AwsFailure]) -> Hop:

@@ -2,16 +2,17 @@
 
 The only module that imports boto3; `aws.sts` and `aws.ecr` import it when they are first called, because it costs
 a command line a fifth of a second. A client made here reads no `~/.aws`, no environment and no instance metadata:
-the machine's own identity must never stand in for the cluster's.
+the machine's own identity must never stand in for the cluster's, and where it is the one that was asked for,
+`aws.metadata` fetches it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 import botocore.session
@@ -29,6 +30,7 @@ from botocore.parsers import ResponseParserError
 
 from aws import errors, registry_hosts, transport
 from aws.credentials import AwsEndpoints, SessionCredentials
+from aws.errors import Kind
 from aws.hops import HopName
 
 if TYPE_CHECKING:
@@ -36,11 +38,23 @@ if TYPE_CHECKING:
     from types_boto3_sts import STSClient
 
 
+class EcrPublicClient(Protocol):
+    """The one call of ECR Public that is made here; its types are in no package of ours."""
+
+    def get_authorization_token(self) -> Mapping[str, Any]:
+        """`authorizationData` is one object, not a list as ECR's."""
+
+    def close(self) -> None:
+        """Ends its connections."""
+
+
 @contextmanager
-def sts_client(*, region: str, endpoints: AwsEndpoints, attempts: int) -> Iterator[STSClient]:
-    """Unsigned: AssumeRoleWithWebIdentity needs no credentials, and must not find any."""
+def sts_client(
+    *, region: str, endpoints: AwsEndpoints, attempts: int, credentials: SessionCredentials | None
+) -> Iterator[STSClient]:
+    """Unsigned without `credentials`: AssumeRoleWithWebIdentity needs none, and must not find any."""
     url = f"https://sts.{region}.{registry_hosts.suffix_of(region)}"
-    with _options(endpoints.sts, url, endpoints, attempts, unsigned=True) as options:
+    with _options(endpoints.sts, url, endpoints, attempts, credentials) as options:
         client: STSClient = _session(region).client("sts", **options)
         with closing(client):
             yield client
@@ -52,53 +66,78 @@ def ecr_client(
 ) -> Iterator[ECRClient]:
     """Signed with `credentials`."""
     url = f"https://api.ecr.{region}.{registry_hosts.suffix_of(region)}"
-    with _options(endpoints.ecr, url, endpoints, attempts, unsigned=False) as options:
-        client: ECRClient = _session(region).client(
-            "ecr",
-            aws_access_key_id=credentials.access_key_id,
-            aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
-            **options,
-        )
+    with _options(endpoints.ecr, url, endpoints, attempts, credentials) as options:
+        client: ECRClient = _session(region).client("ecr", **options)
         with closing(client):
             yield client
 
 
 @contextmanager
-def failures_of(hop: HopName, *, secrets: Collection[str]) -> Iterator[None]:
-    """What goes wrong inside leaves as `AwsFailure` of `hop`; `secrets` never stand in its words."""
+def ecr_public_client(
+    *, credentials: SessionCredentials, endpoints: AwsEndpoints, attempts: int
+) -> Iterator[EcrPublicClient]:
+    """Signed with `credentials`, for the one region that gives out tokens of ECR Public."""
+    region = registry_hosts.PUBLIC_REGION
+    url = f"https://api.ecr-public.{region}.{registry_hosts.suffix_of(region)}"
+    with _options(endpoints.ecr_public, url, endpoints, attempts, credentials) as options:
+        client: EcrPublicClient = _session(region).client("ecr-public", **options)
+        with closing(client):
+            yield client
+
+
+@contextmanager
+def failures_of(
+    hop: HopName, *, secrets: Collection[str], kinds: Collection[Kind] = (), about: str = ""
+) -> Iterator[None]:
+    """What goes wrong inside leaves as `AwsFailure` of `hop`; `secrets` never stand in its words.
+
+    `kinds` and `about` are those of `aws.errors.refused`.
+    """
+    refused = partial(errors.refused, hop, secrets=secrets, kinds=kinds, about=about)
+    unreachable = partial(errors.unreachable, hop, secrets=secrets)
     try:
         yield
     except ClientError as error:
         details = error.response.get("Error", {})
         code, message = details.get("Code", ""), details.get("Message", "")
-        raise errors.refused(hop, code or "Unknown", message or "", secrets=secrets) from error
+        raise refused(code or "Unknown", message or "") from error
     except (BotoConnectionError, HTTPClientError) as error:
-        raise errors.unreachable(hop, str(error), secrets=secrets) from error
+        raise unreachable(str(error)) from error
     except ResponseParserError as error:
-        raise errors.unreachable(hop, f"what answered is not AWS: {error}", secrets=secrets) from error
+        raise unreachable(f"what answered is not AWS: {error}") from error
     except ParamValidationError as error:
-        raise errors.refused(hop, "ValidationError", str(error), secrets=secrets) from error
+        raise refused("ValidationError", str(error)) from error
     except (BotoCoreError, ValueError) as error:  # a region, endpoint, proxy or CA bundle that cannot be used
-        raise errors.unreachable(hop, str(error), secrets=secrets, transient=False) from error
+        raise unreachable(str(error), transient=False) from error
 
 
 @contextmanager
 def _options(
-    endpoint: str | None, default: str, endpoints: AwsEndpoints, attempts: int, *, unsigned: bool
+    endpoint: str | None,
+    default: str,
+    endpoints: AwsEndpoints,
+    attempts: int,
+    credentials: SessionCredentials | None,
 ) -> Iterator[dict[str, Any]]:
     """`default` is where AWS answers without an `endpoint` of the settings, as far as the proxy is concerned."""
     proxy = transport.proxy_for(endpoint or default, endpoints)
     config = Config(
-        signature_version=UNSIGNED if unsigned else None,
+        signature_version=UNSIGNED if credentials is None else None,
         connect_timeout=transport.CONNECT_SECONDS,
         read_timeout=transport.READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": attempts},
         proxies={} if proxy is None else {"https": proxy},
         max_pool_connections=1,
     )
+    keys = {}
+    if credentials is not None:
+        keys = {
+            "aws_access_key_id": credentials.access_key_id,
+            "aws_secret_access_key": credentials.secret_access_key,
+            "aws_session_token": credentials.session_token,
+        }
     with transport.authorities_file(endpoints) as authorities:
-        yield {"endpoint_url": endpoint, "config": config, "verify": authorities or True}
+        yield {"endpoint_url": endpoint, "config": config, "verify": authorities or True, **keys}
 
 
 @cache

@@ -22,7 +22,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class EcrImage:
-    """An image in a private ECR registry; `reference` is its digest, or else its tag (`latest` when unsaid)."""
+    """An image in an ECR registry; `reference` is its digest, or else its tag (`latest` when unsaid)."""
 
     registry: RegistryHost
     repository: str
@@ -33,11 +33,11 @@ def parse_image(text: str) -> EcrImage:
     """The parts of `HOST[:443]/REPOSITORY[:TAG][@DIGEST]`.
 
     Raises:
-        ValueError: it is no image reference, or not one of a private ECR registry.
+        ValueError: it is no image reference, or not one of an ECR registry.
     """
-    registry = registry_hosts.of_image(text)
+    registry = registry_hosts.of_any_image(text)
     if registry is None:
-        raise ValueError(f"image {text!r}: expected one of a private ECR registry")
+        raise ValueError(f"image {text!r}: expected one of an ECR registry")
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ValueError(f"image {text!r}: expected HOST/REPOSITORY[:TAG][@DIGEST]")

@@ -5,7 +5,8 @@ image belongs to, and under which host names a pull secret has to offer it.
 
 The forms are those of the upstream `ecr-credential-provider` and of
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html. ECR Public has neither account nor
-region, needs other credentials, and is no private registry.
+region and needs a credential of its own: here it is the one registry of a region of its own, `PUBLIC`, and is told
+apart wherever somebody has to have asked for it.
 """
 
 from __future__ import annotations
@@ -47,10 +48,19 @@ _DUAL_STACK_SUFFIX_OF_PARTITION = {
 }
 _HTTPS_PORT = "443"
 
+PUBLIC = "public"  # stands for a region where ECR Public is meant
+PUBLIC_HOSTS = ("public.ecr.aws", "ecr-public.aws.com")
+PUBLIC_REGION = (
+    "us-east-1"  # where ECR Public gives out its tokens; there is nothing of it outside partition aws
+)
+
 
 @dataclass(frozen=True)
 class RegistryHost:
-    """A private registry: the registry of one account in one region, under one of its names."""
+    """A registry under one of its names: that of one account in one region, or ECR Public.
+
+    ECR Public has `region` `PUBLIC` and neither account nor suffix.
+    """
 
     host: str
     account: str
@@ -61,15 +71,25 @@ class RegistryHost:
 
     @property
     def wildcard(self) -> str:
-        """The glob (one `*` per label, as the kubelet reads it) over every account's registry of this form."""
-        return "*" + self.host.removeprefix(self.account)
+        """The glob (one `*` per label, as the kubelet reads it) over every account's registry of this form.
+
+        ECR Public has no accounts, so there it is the host itself.
+        """
+        return self.host if self.is_public else "*" + self.host.removeprefix(self.account)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is ECR Public."""
+        return self.region == PUBLIC
 
 
 def parse(host: str) -> RegistryHost | None:
-    """The registry named `host` (lower case, no scheme, no port).
+    """The registry named `host` (lower case, no scheme, no port), private or public.
 
-    None when it is no private ECR registry: another form, or a region under another partition's suffix.
+    None when it is no ECR registry: another form, or a region under another partition's suffix.
     """
+    if host in PUBLIC_HOSTS:
+        return RegistryHost(host=host, account="", region=PUBLIC, suffix="")
     match = _HOST.fullmatch(host)
     if match is None:
         return None
@@ -89,10 +109,17 @@ def parse(host: str) -> RegistryHost | None:
 
 
 def of_image(reference: str) -> RegistryHost | None:
-    """The registry of an image reference (`HOST[:443]/REPOSITORY[:TAG][@DIGEST]`).
+    """The private registry of an image reference (`HOST[:443]/REPOSITORY[:TAG][@DIGEST]`).
 
-    None when it is not a private ECR one; ECR answers on port 443 only.
+    None when it is not a private ECR one, so that images of ECR Public, which anybody may pull, ask for no
+    credential by merely being there; ECR answers on port 443 only.
     """
+    registry = of_any_image(reference)
+    return None if registry is None or registry.is_public else registry
+
+
+def of_any_image(reference: str) -> RegistryHost | None:
+    """The same, ECR Public included: for an image that somebody named, and where ECR Public is asked for."""
     authority, slash, repository = reference.partition("/")
     host, _, port = authority.partition(":")
     if not slash or not repository or (authority != host and port != _HTTPS_PORT):
@@ -113,6 +140,11 @@ def host_of(account: str, region: str) -> str:
     return f"{account}.dkr.ecr.{region}.{suffix_of(region)}"
 
 
+def api_region(region: str) -> str:
+    """The region whose API gives out the credential: `region` itself, for `PUBLIC` us-east-1."""
+    return PUBLIC_REGION if region == PUBLIC else region
+
+
 def suffix_of(region: str) -> str:
     """The domain of AWS's names in a region, for example `amazonaws.com.cn`."""
     return _SUFFIX_OF_PARTITION[partition_of(region)]
@@ -127,8 +159,11 @@ def wildcard(region: str, suffix: str) -> str:
     return f"*.{form}.{region}.{suffix}"
 
 
-def kubelet_patterns(partition: str | None) -> tuple[str, ...]:
-    """The kubelet's `matchImages` over every private registry of a partition; None: of all partitions."""
+def kubelet_patterns(partition: str | None, *, public: bool = False) -> tuple[str, ...]:
+    """The kubelet's `matchImages` over every private registry of a partition; None: of all partitions.
+
+    `public` adds ECR Public, which needs two permissions more than private registries do.
+    """
     partitions = tuple(_SUFFIX_OF_PARTITION) if partition is None else (partition,)
     found: dict[str, None] = {}
     for each in partitions:
@@ -137,11 +172,11 @@ def kubelet_patterns(partition: str | None) -> tuple[str, ...]:
             forms.append(("dkr-ecr", _DUAL_STACK_SUFFIX_OF_PARTITION[each]))
         for form, suffix in forms:
             found[f"*.{form}.*.{suffix}"] = found[f"*.{form}-fips.*.{suffix}"] = None
-    return tuple(found)
+    return (*found, *(PUBLIC_HOSTS if public else ()))
 
 
 def partition_of(region: str) -> str:
-    """`aws`, `aws-cn`, `aws-us-gov`, …; a region nobody has heard of yet is taken for one of `aws`."""
+    """`aws`, `aws-cn`, `aws-us-gov`, …; a region nobody has heard of yet is taken for one of `aws`, as is `PUBLIC`."""
     for prefix, partition in _PARTITION_OF_REGION_PREFIX:
         if region.startswith(prefix):
             return partition

@@ -147,7 +147,7 @@ def _register(sandbox: World, cluster: SandboxCluster, key: ClusterKey, database
     manifest = {name: value for name, value in MANIFESTS[key.name].items() if name != "settings"}
     clusters.create(database, owner, key, Wish(manifest, MANIFESTS[key.name].get("settings", {})), now=now)
     endpoints = sandbox.aws_endpoints
-    aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
+    aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "ecrPublic", "metadata", "registry")}
     body = {"kubeconfig": cluster.kubeconfig(), "settings": {"timeoutSeconds": 5, "aws": aws}}
     connected = connection.parse(body, now=now, allow_loopback=True)
     if not cluster.down:

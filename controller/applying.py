@@ -10,20 +10,25 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.agent_rights import CLUSTER_WIDE_ROLES, OWN_SECRETS, WEBHOOK_NAMES
 from controller.ownership import CLUSTER_LABEL
-from controller.rights import AGENT_SECRETS_ROLE, NODE_AUDIENCE_ROLE, NODE_ROLE
-from kube.client import Client
+from controller.rights import NODE_AUDIENCE_ROLE, NODE_ROLE
+from kube.client import FIELD_MANAGER, Client
 from kube.errors import Conflict
 from kube.objects import (
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
+    DISRUPTION_BUDGET,
     KINDS,
     LEASE,
+    MUTATING_WEBHOOK,
     RESOURCE_QUOTA,
     ROLE,
     ROLE_BINDING,
+    SECRET,
+    SERVICE,
     SERVICE_ACCOUNT,
     Kind,
     Object,
@@ -31,10 +36,18 @@ from kube.objects import (
     in_apply_order,
     key_of,
 )
-from schemas.agent_documents import NAMESPACE_NAME
+from schemas.agent_documents import AGENT_ACCOUNT, LEASE_NAME, NAMESPACE_NAME
 from schemas.node_documents import NODE_COMPONENT, NODE_NAME
 
-LOOKED_AT = (CONFIG_MAP, SERVICE_ACCOUNT, DEPLOYMENT, ROLE, ROLE_BINDING)
+LOOKED_AT = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, ROLE, ROLE_BINDING)
+# Of which most clusters have few: after a first look, only those that are there or ought to be are asked for.
+CLUSTER_SCOPED = (
+    *(
+        ObjectKey(CLUSTER_ROLE_BINDING.api_version, CLUSTER_ROLE_BINDING.kind, "", name)
+        for name in CLUSTER_WIDE_ROLES
+    ),
+    *(ObjectKey(MUTATING_WEBHOOK.api_version, MUTATING_WEBHOOK.kind, "", name) for name in WEBHOOK_NAMES),
+)
 # Only where drivers have an account, which comes before and goes after everything else of theirs.
 LOOKED_AT_FOR_DRIVERS = (DAEMON_SET, RESOURCE_QUOTA)
 ADD_ON_LABEL = "pullpass.dev/add-on"
@@ -42,6 +55,8 @@ ADD_ON_LABEL = "pullpass.dev/add-on"
 _PRUNE_ORDER = {(kind.api_version, kind.kind): -position for position, kind in enumerate(KINDS)}
 # What drivers wrote goes with their account: by then they have lost the right to write more.
 _DRIVERS = ObjectKey(SERVICE_ACCOUNT.api_version, SERVICE_ACCOUNT.kind, NAMESPACE_NAME, NODE_NAME)
+# The same holds for what the agent keeps in our namespace: its secrets, and the Lease that tells who leads.
+_AGENT = ObjectKey(SERVICE_ACCOUNT.api_version, SERVICE_ACCOUNT.kind, NAMESPACE_NAME, AGENT_ACCOUNT)
 _KIND = {(kind.api_version, kind.kind): kind for kind in KINDS}
 
 Seen = Mapping[ObjectKey, Object]
@@ -56,21 +71,51 @@ class Desired:
 
     @classmethod
     def of(cls, objects: Iterable[Object]) -> Desired:
-        """Of what the add-ons want."""
-        by_key = {key_of(obj): obj for obj in in_apply_order(list(objects))}
+        """Of what the add-ons want; an object that several want is one object.
+
+        Raises:
+            ValueError: they want it to be different things.
+        """
+        by_key: dict[ObjectKey, Object] = {}
+        for obj in in_apply_order(list(objects)):
+            if by_key.setdefault(key_of(obj), obj) != obj:
+                raise ValueError(f"add-ons want {obj['kind']} {obj['metadata']['name']} in different ways")
         return cls(by_key, {key: json.dumps(obj, sort_keys=True) for key, obj in by_key.items()})
 
 
 @dataclass
 class Remembered:
-    """What this process applied to one cluster: the desired text and the resource version that came of it."""
+    """What this process applied to one cluster: the desired text, and the resource version that came of it.
+
+    `fields` are those that we own in a MutatingWebhookConfiguration, as the server keeps account of them: the agent
+    writes into the same object, and as long as nobody took a field of ours away there is nothing to put right.
+    """
 
     texts: dict[ObjectKey, str] = field(default_factory=dict)
     versions: dict[ObjectKey, str] = field(default_factory=dict)
+    fields: dict[ObjectKey, str] = field(default_factory=dict)
 
     def holds(self, key: ObjectKey, text: str, seen: Seen) -> bool:
         """Whether the object is as we left it."""
-        return key in seen and self.texts.get(key) == text and self.versions.get(key) == version_of(seen[key])
+        if key not in seen or self.texts.get(key) != text:
+            return False
+        ours = self.fields.get(key)
+        return self.versions.get(key) == version_of(seen[key]) or (
+            ours is not None and ours == _own_fields(seen[key])
+        )
+
+    def note(self, key: ObjectKey, text: str, result: Object) -> None:
+        """Remembers what was applied and what came of it."""
+        self.texts[key] = text
+        self.versions[key] = version_of(result)
+        ours = _own_fields(result) if key.kind == MUTATING_WEBHOOK.kind else None
+        if ours is not None:
+            self.fields[key] = ours
+
+    def forget(self, key: ObjectKey) -> None:
+        """It is gone."""
+        for part in (self.texts, self.versions, self.fields):
+            part.pop(key, None)
 
 
 @dataclass(frozen=True)
@@ -100,8 +145,11 @@ def add_on_of(obj: Object) -> str:
     return str((obj["metadata"].get("labels") or {}).get(ADD_ON_LABEL, ""))
 
 
-def look(client: Client, uid: str) -> Seen:
-    """Metadata of everything in the cluster that carries our labels with this uid."""
+def look(client: Client, uid: str, *, expected: Collection[ObjectKey] = CLUSTER_SCOPED) -> Seen:
+    """Metadata of everything in the cluster that carries our labels with this uid.
+
+    Of `CLUSTER_SCOPED`, only the `expected` ones are asked for.
+    """
     found: dict[ObjectKey, Object] = {}
 
     def add(kind: Kind, *, name: str | None = None) -> None:
@@ -117,7 +165,9 @@ def look(client: Client, uid: str) -> Seen:
 
     for kind in LOOKED_AT:
         add(kind)
-    add(CLUSTER_ROLE_BINDING, name=AGENT_SECRETS_ROLE)
+    for key in CLUSTER_SCOPED:
+        if key in expected:
+            add(kind_named(key), name=key.name)
     if _DRIVERS in found:
         for kind in LOOKED_AT_FOR_DRIVERS:
             add(kind)
@@ -143,8 +193,7 @@ def apply(client: Client, desired: Desired, seen: Seen, remembered: Remembered) 
         objects[key] = result
         if key not in seen or _was_changed(seen[key], result):
             (repaired if remembered.texts.get(key) == text else changed).append(key)
-        remembered.texts[key] = text
-        remembered.versions[key] = version_of(result)
+        remembered.note(key, text, result)
     return Applied(tuple(changed), tuple(repaired), objects)
 
 
@@ -173,13 +222,14 @@ def prune(
         metadata = seen[key]["metadata"]
         if key == _DRIVERS:
             _delete_leases(client)
+        if key == _AGENT:
+            _delete_belongings(client)
         try:
             client.delete(kind_named(key), key.name, namespace=key.namespace or None, uid=metadata.get("uid"))
         except Conflict:
             continue
         gone.append(key)
-        remembered.texts.pop(key, None)
-        remembered.versions.pop(key, None)
+        remembered.forget(key)
     return tuple(gone)
 
 
@@ -187,6 +237,20 @@ def _delete_leases(client: Client) -> None:
     listed = client.list(LEASE, namespace=NAMESPACE_NAME, label_selector=NODE_COMPONENT, metadata_only=True)
     for obj in listed.items:
         client.delete(LEASE, obj["metadata"]["name"], namespace=NAMESPACE_NAME)
+
+
+def _delete_belongings(client: Client) -> None:
+    for name in OWN_SECRETS:
+        client.delete(SECRET, name, namespace=NAMESPACE_NAME)
+    client.delete(LEASE, LEASE_NAME, namespace=NAMESPACE_NAME)
+
+
+def _own_fields(obj: Object) -> str | None:
+    """The fields that we own by server-side apply; None where the server keeps no account of them."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+            return json.dumps(entry.get("fieldsV1"), sort_keys=True)
+    return None
 
 
 def _is_ours(obj: Object, uid: str) -> bool:

@@ -221,7 +221,8 @@ class Reconciler:
         if memory.connection is None:
             return self._unconnected(cluster, wanted)
         client = self._client(memory, memory.connection)
-        seen = applying.look(client, cluster.uid)
+        expected = applying.CLUSTER_SCOPED if memory.expected is None else memory.expected
+        seen = applying.look(client, cluster.uid, expected=expected)
         self._renew(cluster, memory, client)
         if wanted:
             self._check(cluster, memory, client, seen)
@@ -301,6 +302,7 @@ class Reconciler:
         add_ons = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}
         gone = set(pruned)
         left = [key for key in seen if key not in gone]
+        memory.expected = frozenset([*left, *plan.desired.objects]) & frozenset(applying.CLUSTER_SCOPED)
         add_ons |= {key: step.status for key, step in plan.departing.items() if not step.finished}
         undone = conditions.undone(plan.departing)
         finding = self._found(cluster, memory, context, add_ons, applied=applied, pruned=pruned, left=left)

@@ -9,27 +9,27 @@ import re
 from dataclasses import replace
 
 from controller.addons.addon import Server
+from controller.admission_policies import POLICIES
 from controller.outcomes import Obstacle
-from controller.rights import (
-    AGENT_SECRETS_POLICY,
-    AGENT_SECRETS_ROLE,
-    NODE_AUDIENCE_ROLE,
-    NODE_ROLE,
-    TOKEN_AUDIENCE_VERB,
-)
+from controller.rights import BOUND_ROLES, EKS_WEBHOOK, NODE_AUDIENCE_ROLE, TOKEN_AUDIENCE_VERB
 from kube.client import Access, Client
 from kube.errors import NotFound
-from kube.objects import ADMISSION_POLICY, ADMISSION_POLICY_BINDING, CLUSTER_ROLE, Object
+from kube.objects import (
+    ADMISSION_POLICY,
+    ADMISSION_POLICY_BINDING,
+    CLUSTER_ROLE,
+    MUTATING_WEBHOOK,
+    Kind,
+    Object,
+)
 from schemas.connection import Connection
 
 OLDEST = (1, 30)  # the first with ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1)
 
 _INSTALLED = (
-    (CLUSTER_ROLE, AGENT_SECRETS_ROLE),
-    (CLUSTER_ROLE, NODE_ROLE),
-    (CLUSTER_ROLE, NODE_AUDIENCE_ROLE),
-    (ADMISSION_POLICY, AGENT_SECRETS_POLICY),
-    (ADMISSION_POLICY_BINDING, AGENT_SECRETS_POLICY),
+    *((CLUSTER_ROLE, name) for name in BOUND_ROLES),
+    *((ADMISSION_POLICY, name) for name in POLICIES),
+    *((ADMISSION_POLICY_BINDING, name) for name in POLICIES),
 )
 
 
@@ -64,17 +64,25 @@ def check_version(client: Client) -> Server:
 
 
 def check_rights(client: Client, server: Server) -> Server:
-    """`server` with the audiences of tokens; raises `Obstacle` when something that `pullpass connect` installed is gone."""
-    found: dict[str, Object] = {}
+    """`server` with what else is asked of it; raises `Obstacle` when something that `pullpass connect` installed is gone."""
+    found: dict[tuple[Kind, str], Object] = {}
     for kind, name in _INSTALLED:
         try:
-            found[name] = client.get(kind, name)
+            found[kind, name] = client.get(kind, name)
         except NotFound:
             raise Obstacle("RightsMissing", f"{kind.kind} {name} is gone") from None
     audiences = {
         audience
-        for rule in found[NODE_AUDIENCE_ROLE].get("rules") or ()
+        for rule in found[CLUSTER_ROLE, NODE_AUDIENCE_ROLE].get("rules") or ()
         if TOKEN_AUDIENCE_VERB in (rule.get("verbs") or ())
         for audience in rule.get("resources") or ()
     }
-    return replace(server, token_audiences=frozenset(audiences))
+    return replace(server, token_audiences=frozenset(audiences), has_eks_webhook=_has_eks_webhook(client))
+
+
+def _has_eks_webhook(client: Client) -> bool:
+    try:
+        client.get(MUTATING_WEBHOOK, EKS_WEBHOOK)
+    except NotFound:
+        return False
+    return True

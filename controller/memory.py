@@ -25,6 +25,7 @@ class Memory:
 
     `generation` and `since`: the change that was last read from the fleet, and when. `checked_at`: when version,
     ownership, rights and issuer were last asked for; None: ask. `settled`: Ready, and nothing was left to do.
+    `expected`: objects without a namespace that are there or ought to be; None: look for all that there may be.
     `attempts`: runs in a row that waited for the cluster. `misses`: runs in a row without an answer. `stale`: the
     connection must be read again. `dialled`: what `client` was made from.
     """
@@ -43,6 +44,7 @@ class Memory:
     renewal_failure: KubeError | None = None
     remembered: Remembered = field(default_factory=Remembered)
     evidence: dict[ObjectKey, Object] = field(default_factory=dict)
+    expected: frozenset[ObjectKey] | None = None
     settled: bool = False
     attempts: int = 0
     misses: int = 0
@@ -63,6 +65,7 @@ class Memory:
         """Something went wrong or changed: ask everything again."""
         self.settled = False
         self.checked_at = None
+        self.expected = None
 
     def desired(self, signature: object, build: Callable[[], Desired]) -> Desired:
         """The desired objects, built again only when what they are made from (`signature`) changed."""

@@ -62,6 +62,7 @@ def plan(
         context.generation,
         context.connection,
         context.identity,
+        context.server,
         wanted,
         tuple(stages.items()),
         tuple(going_on),
@@ -77,4 +78,6 @@ def plan(
     if staying:
         keep.add(OWNER_KEY)
     last = [key for departure in departing.values() for key in departure.last]
+    # Of the past: whoever still needs it makes it anew.
+    keep -= set(last) - desired.objects.keys()
     return Plan(wanted, departing, desired, frozenset(keep), (*last, OWNER_KEY))

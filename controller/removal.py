@@ -14,8 +14,12 @@ from controller.applying import Seen, add_on_of
 
 
 def leaving(seen: Seen, staying: Iterable[str]) -> tuple[str, ...]:
-    """The add-ons of which something is still in the cluster although nobody wants it."""
-    there = {add_on_of(obj) for obj in seen.values()}
+    """The add-ons of which something is still in the cluster although nobody wants it.
+
+    What others made there for an add-on proves nothing: it is pruned with the rest.
+    """
+    by_others = {key for add_on in ADD_ONS.values() for key in add_on.kept}
+    there = {add_on_of(obj) for key, obj in seen.items() if key not in by_others}
     return tuple(key for key in ADD_ONS if key in there and key not in set(staying))
 
 

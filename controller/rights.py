@@ -10,9 +10,16 @@ know the name when it authorizes the creation
 
 from __future__ import annotations
 
+from controller import custom_resource
+from controller.admission_policies import POLICIES, admission_policies
+from controller.agent_rights import (
+    CLUSTER_WIDE_ROLES,
+    OWN_SECRETS,
+    OWN_SECRETS_ROLE,
+    WEBHOOK_NAMES,
+    cluster_roles,
+)
 from kube.objects import (
-    ADMISSION_POLICY,
-    ADMISSION_POLICY_BINDING,
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     NAMESPACE,
@@ -23,14 +30,15 @@ from kube.objects import (
     Object,
 )
 from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
-from schemas.agent_documents import AGENT_ACCOUNT, HUB_ACCOUNT, NAMESPACE_NAME, SECRET_NAME
+from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 from schemas.node_documents import NODE_NAME
 
-AGENT_SECRETS_ROLE = "pullpass-agent-secrets"
-AGENT_SECRETS_POLICY = "pullpass-agent-secrets"
 NODE_ROLE = NODE_NAME
 NODE_AUDIENCE_ROLE = "pullpass-node-audience"
-BOUND_ROLES = (AGENT_SECRETS_ROLE, NODE_ROLE, NODE_AUDIENCE_ROLE)  # each by a ClusterRoleBinding of its name
+# Each by a ClusterRoleBinding of its name; the agent's rights to its own secrets by a RoleBinding.
+CLUSTER_WIDE = (*CLUSTER_WIDE_ROLES, NODE_ROLE, NODE_AUDIENCE_ROLE)
+BOUND_ROLES = (*CLUSTER_WIDE, OWN_SECRETS_ROLE)
+EKS_WEBHOOK = "pod-identity-webhook"  # the MutatingWebhookConfiguration of the EKS pod identity webhook
 TOKEN_AUDIENCE_VERB = "request-serviceaccounts-token-audience"  # noqa: S105 - a verb
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -39,15 +47,15 @@ _APPLY = ["get", "list", "create", "patch", "delete"]
 
 
 def objects() -> list[Object]:
-    """Namespace, the hub's ServiceAccount, its roles and bindings, the agent's ClusterRoles, the admission policy."""
+    """Namespace, the hub's ServiceAccount, its roles and bindings, the agent's ClusterRoles, the policies, the CRD."""
     return [
         _namespace(),
         _object(SERVICE_ACCOUNT, HUB_ACCOUNT, namespace=NAMESPACE_NAME),
-        _agent_secrets_role(),
+        *cluster_roles({MANAGED_BY: "pullpass"}),
         _node_role(),
         _node_audience_role(),
-        _agent_secrets_policy(),
-        _agent_secrets_policy_binding(),
+        *admission_policies({MANAGED_BY: "pullpass"}),
+        custom_resource.definition(),
         _hub_cluster_role(),
         _hub_role(),
         _bound(CLUSTER_ROLE_BINDING, CLUSTER_ROLE),
@@ -60,30 +68,6 @@ def _namespace() -> Object:
     namespace = _object(NAMESPACE, NAMESPACE_NAME)
     namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "privileged"
     return namespace
-
-
-def _agent_secrets_role() -> Object:
-    """What the agent may do in every namespace for pull secrets; the hub binds it, and cannot widen it."""
-    return {
-        **_object(CLUSTER_ROLE, AGENT_SECRETS_ROLE),
-        "rules": [
-            # Which namespaces there are, and which registries their pods' images name.
-            {"apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": ["get", "list", "watch"]},
-            # The reference in `imagePullSecrets`.
-            {
-                "apiGroups": [""],
-                "resources": ["serviceaccounts"],
-                "verbs": ["get", "list", "watch", "patch"],
-            },
-            # One name only; `list` and `watch` with the field selector `metadata.name`.
-            {
-                "apiGroups": [""],
-                "resources": ["secrets"],
-                "resourceNames": [SECRET_NAME],
-                "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-            },
-        ],
-    }
 
 
 def _node_role() -> Object:
@@ -118,62 +102,6 @@ def _node_audience_role() -> Object:
     }
 
 
-def _agent_secrets_policy() -> Object:
-    """Narrows the agent beyond RBAC: pull secrets only, and never over a secret that is not ours.
-
-    Kubernetes 1.30 is the first that serves it (https://kubernetes.io/docs/reference/access-authn-authz/
-    validating-admission-policy/).
-    """
-    return {
-        **_object(ADMISSION_POLICY, AGENT_SECRETS_POLICY),
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE", "UPDATE", "DELETE"],
-                        "resources": ["secrets"],
-                    }
-                ]
-            },
-            "matchConditions": [
-                {
-                    "name": "by-the-agent",
-                    "expression": "request.userInfo.username == "
-                    f"'system:serviceaccount:{NAMESPACE_NAME}:{AGENT_ACCOUNT}'",
-                }
-            ],
-            "validations": [
-                {
-                    "expression": "request.operation == 'DELETE' || "
-                    f"(object.metadata.name == '{SECRET_NAME}' && object.type == 'kubernetes.io/dockerconfigjson' "
-                    f"&& {_is_ours('object')})",
-                    "message": "the Pullpass agent writes nothing but its own kubernetes.io/dockerconfigjson secret "
-                    f"{SECRET_NAME}",
-                },
-                {
-                    "expression": f"request.operation == 'CREATE' || {_is_ours('oldObject')}",
-                    "message": "the Pullpass agent neither changes nor deletes a secret that is not its own",
-                },
-            ],
-        },
-    }
-
-
-def _is_ours(variable: str) -> str:
-    labels = f"{variable}.metadata.labels"
-    return f"(has({labels}) && '{MANAGED_BY}' in {labels} && {labels}['{MANAGED_BY}'] == 'pullpass')"
-
-
-def _agent_secrets_policy_binding() -> Object:
-    return {
-        **_object(ADMISSION_POLICY_BINDING, AGENT_SECRETS_POLICY),
-        "spec": {"policyName": AGENT_SECRETS_POLICY, "validationActions": ["Deny"]},
-    }
-
-
 def _hub_cluster_role() -> Object:
     """The hub outside `pullpass-system`: what it reads to find its way, and the bindings it makes."""
     return {
@@ -193,14 +121,27 @@ def _hub_cluster_role() -> Object:
             {
                 "apiGroups": ["admissionregistration.k8s.io"],
                 "resources": ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
-                "resourceNames": [AGENT_SECRETS_POLICY],
+                "resourceNames": list(POLICIES),
                 "verbs": ["get"],
             },
             {
                 "apiGroups": [_RBAC],
                 "resources": ["clusterrolebindings"],
-                "resourceNames": list(BOUND_ROLES),
+                "resourceNames": list(CLUSTER_WIDE),
                 "verbs": _APPLY,
+            },
+            # The agent's webhooks. Whether the EKS one runs here already, which is left alone.
+            {
+                "apiGroups": ["admissionregistration.k8s.io"],
+                "resources": ["mutatingwebhookconfigurations"],
+                "resourceNames": list(WEBHOOK_NAMES),
+                "verbs": _APPLY,
+            },
+            {
+                "apiGroups": ["admissionregistration.k8s.io"],
+                "resources": ["mutatingwebhookconfigurations"],
+                "resourceNames": [EKS_WEBHOOK],
+                "verbs": ["get"],
             },
         ],
     }
@@ -222,6 +163,16 @@ def _hub_role() -> Object:
             },
             {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": _APPLY},
             {"apiGroups": ["apps"], "resources": ["daemonsets", "deployments"], "verbs": _APPLY},
+            # The webhooks' address, and that one replica at a time is drained.
+            {"apiGroups": [""], "resources": ["services"], "verbs": _APPLY},
+            {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _APPLY},
+            # What the agent keeps there goes with it; the hub reads none of it.
+            {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "resourceNames": list(OWN_SECRETS),
+                "verbs": ["delete"],
+            },
             # So that the drivers are admitted as critical pods where the cluster asks for a quota.
             {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": _APPLY},
             # `create`, `update`, `patch` and `watch` are for drivers and agent, as above; `delete` cleans up after them.

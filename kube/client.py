@@ -6,6 +6,7 @@ Used by `controller`, `agent` and `cli`.
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,8 @@ from urllib.parse import urlencode
 
 from kube import errors
 from kube.access import Access
-from kube.objects import SERVICE_ACCOUNT, Kind, Object, kind_of
-from kube.transport import Answer, Transport
+from kube.objects import POD, SERVICE_ACCOUNT, Kind, Object, kind_of
+from kube.transport import KEPT_CONNECTIONS, Answer, Transport
 from kube.watch import Watch, WatchEvent
 
 __all__ = ["FIELD_MANAGER", "Access", "Client", "IssuedToken", "ObjectList", "Watch", "WatchEvent"]
@@ -59,21 +60,50 @@ class Client:
     Args:
         access: Where and with what credential.
         field_manager: Who owns the fields that are written.
+        kept_connections: How many idle ones stay open; should be as many as ask at the same time.
 
     Raises:
         kube.errors.Unreachable: an access that cannot work (not https, PEM that is none, a refused address).
     """
 
-    def __init__(self, access: Access, *, field_manager: str = FIELD_MANAGER) -> None:
-        self.requests = 0
+    def __init__(
+        self,
+        access: Access,
+        *,
+        field_manager: str = FIELD_MANAGER,
+        kept_connections: int = KEPT_CONNECTIONS,
+    ) -> None:
+        self._sent = [0]  # a list: shared with the fenced ones
         self._server = access.server
         self._timeout_seconds = access.timeout_seconds
         self._field_manager = field_manager
         self._counting = threading.Lock()
-        self._transport = Transport(access)
+        self._fence: threading.Event | None = None
+        self._transport = Transport(access, kept_connections=kept_connections)
 
     def __repr__(self) -> str:
         return f"Client({self._server!r})"
+
+    @property
+    def requests(self) -> int:
+        """How many were sent."""
+        return self._sent[0]
+
+    def fenced(self, closed: threading.Event) -> Client:
+        """This client, over the same sockets and counted with it, but without writes once `closed` is set.
+
+        For a leader: what it still has under way when it loses its Lease must not be written. Writes then raise
+        `kube.errors.Fenced`; one that was sent before goes through.
+        """
+        fenced = copy.copy(self)
+        fenced._fence = closed  # noqa: SLF001 - a copy of ourselves
+        return fenced
+
+    def managing_as(self, field_manager: str) -> Client:
+        """This client, over the same sockets and counted with it, but writing as another field manager."""
+        other = copy.copy(self)
+        other._field_manager = field_manager  # noqa: SLF001 - a copy of ourselves
+        return other
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         """One object."""
@@ -149,6 +179,19 @@ class Client:
         path = _with_query(kind.path(metadata.get("namespace"), metadata["name"]), query)
         return _named(kind, self._json("PATCH", path, obj, content_type=_APPLY))
 
+    def apply_status(self, obj: Object) -> Object:
+        """Server-side apply to the status subresource, with force: `obj` holds `status` and what identifies it.
+
+        Raises:
+            kube.errors.NotFound: there is no such object; a status creates none.
+            kube.errors.Conflict: `metadata.uid` is given, and the object of that name has another.
+        """
+        kind = kind_of(obj)
+        metadata = obj["metadata"]
+        path = f"{kind.path(metadata.get('namespace'), metadata['name'])}/status"
+        query = {"fieldManager": self._field_manager, "force": "true"}
+        return _named(kind, self._json("PATCH", _with_query(path, query), obj, content_type=_APPLY))
+
     def create(self, obj: Object) -> Object:
         """POST; raises `Conflict` when it exists."""
         kind = kind_of(obj)
@@ -177,6 +220,22 @@ class Client:
             self._json("DELETE", kind.path(namespace, name), options)
         except errors.NotFound:
             return
+
+    def evict(self, namespace: str, pod: str, *, uid: str, resource_version: str) -> None:
+        """Eviction (policy/v1) of exactly this pod in exactly this state.
+
+        Raises:
+            kube.errors.Conflict: it is another pod by that name, or it changed.
+            kube.errors.TooManyRequests: a PodDisruptionBudget does not allow it now.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": preconditions},
+        }
+        self._json("POST", f"{POD.path(namespace, pod)}/eviction", eviction)
 
     def request_token(
         self, namespace: str, service_account: str, *, audiences: Sequence[str], expiration_seconds: int
@@ -224,6 +283,8 @@ class Client:
         accept: str = _JSON,
         content_type: str = _JSON,
     ) -> dict[str, Any]:
+        if self._fence is not None and method != "GET" and self._fence.is_set():
+            raise errors.Fenced("no longer the leader: nothing is written")
         headers = {"Accept": accept}
         content = None
         if body is not None:
@@ -245,7 +306,7 @@ class Client:
 
     def _count(self) -> None:
         with self._counting:
-            self.requests += 1
+            self._sent[0] += 1
 
 
 def _refusal(answer: Answer) -> errors.ApiError:

@@ -4,6 +4,7 @@
 
     KubeError
     ├── KubeconfigError      the user's own kubeconfig gives no access that can be used
+    ├── Fenced               a write of one that is no longer the leader; it was not sent
     ├── Unreachable          no answer: DNS, refused, TLS, time-out, proxy, a broken stream, a refused address
     └── ApiError             an answer: `status` (HTTP), `reason` (metav1.Status), `message` (short)
         ├── Unauthorized     401
@@ -32,6 +33,10 @@ class KubeError(Exception):
 
 class KubeconfigError(KubeError):
     """No such context, no credential, an exec plugin that failed, TLS verification turned off."""
+
+
+class Fenced(KubeError):
+    """Not sent: leadership was lost (`kube.client.Client.fenced`)."""
 
 
 class Unreachable(KubeError):

@@ -45,10 +45,14 @@ NODE = Kind("v1", "Node", "nodes", namespaced=False)
 POD = Kind("v1", "Pod", "pods", namespaced=True)
 SECRET = Kind("v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps", namespaced=True)
+EVENT = Kind("v1", "Event", "events", namespaced=True)
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True)
+SERVICE = Kind("v1", "Service", "services", namespaced=True)
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas", namespaced=True)
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments", namespaced=True)
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
+JOB = Kind("batch/v1", "Job", "jobs", namespaced=True)
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", namespaced=True)
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", namespaced=True)
 ROLE = Kind("rbac.authorization.k8s.io/v1", "Role", "roles", namespaced=True)
 ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", namespaced=True)
@@ -69,10 +73,24 @@ ADMISSION_POLICY_BINDING = Kind(
     namespaced=False,
 )
 
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+ECR_PULL_SECRET = Kind("pullpass.dev/v1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
+# Of the older operator, ecr-creds-refresher: read, never written.
+ALCHEMY_PULL_SECRET = Kind("alchemy.com/v1alpha1", "ECRPullSecret", "ecrpullsecrets", namespaced=False)
+MUTATING_WEBHOOK = Kind(
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
+
 # In the order in which they are applied (a kind needs those before it); removal goes backwards.
 KINDS: tuple[Kind, ...] = (
     NAMESPACE,
     NODE,
+    CUSTOM_RESOURCE_DEFINITION,
     CLUSTER_ROLE,
     ADMISSION_POLICY,
     ADMISSION_POLICY_BINDING,
@@ -84,9 +102,16 @@ KINDS: tuple[Kind, ...] = (
     ROLE,
     CLUSTER_ROLE_BINDING,
     ROLE_BINDING,
+    SERVICE,
+    DISRUPTION_BUDGET,
     DEPLOYMENT,
     DAEMON_SET,
+    JOB,
+    MUTATING_WEBHOOK,
     POD,
+    ECR_PULL_SECRET,
+    ALCHEMY_PULL_SECRET,
+    EVENT,
 )
 
 

@@ -42,8 +42,8 @@ from kube.idle import IdleConnections
 CONNECT_TIMEOUT_SECONDS = 5.0
 # More than any page we ask for; a server that sends on and on must not fill the hub's memory.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
-# Idle connections kept for one cluster: its one worker, and an agent's few watches.
-_KEPT_CONNECTIONS = 4
+# Idle connections kept for one cluster, whose one worker asks one thing at a time.
+KEPT_CONNECTIONS = 4
 _IDLE = IdleConnections(limit=256)
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -60,11 +60,15 @@ class Answer:
 class Transport:
     """One API server's connections. Safe for several threads.
 
+    Args:
+        access: Where and with what credential.
+        kept_connections: How many idle ones stay open; should be as many as ask at the same time.
+
     Raises:
         kube.errors.Unreachable: where the access itself cannot work: not https, PEM that is none, a refused address.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, kept_connections: int = KEPT_CONNECTIONS) -> None:
         server = urlsplit(access.server)
         if server.scheme != "https" or not server.hostname or server.username is not None:
             raise errors.Unreachable("the server must be an https URL without user information")
@@ -72,7 +76,7 @@ class Transport:
         self._prefix = server.path.rstrip("/")
         self._where = server.netloc
         _refuse_literal(server.hostname, allow_loopback=access.allow_loopback)
-        self._manager = _manager(access)
+        self._manager = _manager(access, kept_connections)
         self._pool = _pool(self._manager, access.server)
         self._credential = _Credential(access)
 
@@ -190,10 +194,10 @@ class _Credential:
         return {"Authorization": f"Bearer {known[1]}"}
 
 
-def _manager(access: Access) -> PoolManager:
+def _manager(access: Access, kept_connections: int) -> PoolManager:
     try:
         options: dict[str, Any] = {
-            "maxsize": _KEPT_CONNECTIONS,
+            "maxsize": kept_connections,
             "ssl_context": _tls_context(access),
             "socket_options": _SOCKET_OPTIONS,
         }

@@ -123,8 +123,12 @@ class ContainerProcess:
         made |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "PYTHONUNBUFFERED": "1"}
         for variable in self._spec.get("env", ()):
             made[variable["name"]] = self._inside(self._value(variable))
-        # A port of its own choosing: pods share this machine's.
-        return made | {"PULLPASS_KUBERNETES_SERVER": self._around.server_url, "PULLPASS_HEALTH_PORT": "0"}
+        # Ports of its own choosing: pods share this machine's.
+        return made | {
+            "PULLPASS_KUBERNETES_SERVER": self._around.server_url,
+            "PULLPASS_HEALTH_PORT": "0",
+            "PULLPASS_WEBHOOK_PORT": "0",
+        }
 
     def _value(self, variable: Mapping[str, Any]) -> str:
         reference = variable.get("valueFrom", {}).get("fieldRef")

@@ -254,10 +254,11 @@ class World:
 
     @property
     def aws_endpoints(self) -> dict[str, str]:
-        """`{sts, ecr, iam, registry}` to base URLs."""
+        """`{sts, ecr, ecrPublic, metadata, iam, registry}` to base URLs."""
         aws = self._servers["aws"].url
-        return {name: f"{aws}/{name}" for name in ("sts", "ecr", "iam")} | {
-            "registry": self._servers["registry"].url
+        return {name: f"{aws}/{name}" for name in ("sts", "ecr", "metadata", "iam")} | {
+            "ecrPublic": f"{aws}/ecr-public",
+            "registry": self._servers["registry"].url,
         }
 
     def create_oidc_provider(self, account: str, url: str, audiences: list[str]) -> None:

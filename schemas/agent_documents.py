@@ -1,7 +1,8 @@
-"""The two documents between hub and agent, versioned because the two are upgraded apart.
+"""The documents between hub and agent, versioned because the two are upgraded apart.
 
-The hub writes `AgentConfiguration` into ConfigMap `pullpass-agent` (key `configuration.json`); the agent
-writes `AgentReport` into ConfigMap `pullpass-status` (key `report.json`). Both in namespace `pullpass-system`.
+The hub writes `AgentConfiguration` into ConfigMap `pullpass-agent` (key `configuration.json`), beside the one of
+`schemas.pod_identity_documents`; the agent writes `AgentReport` into ConfigMap `pullpass-status` (key `report.json`).
+All of them in namespace `pullpass-system`.
 A reader ignores members it does not know; a writer never changes the meaning of a member.
 """
 
@@ -15,7 +16,16 @@ from itertools import islice
 from schemas.addons.aws_ecr import PullSecret
 from schemas.connection import AwsAccess, aws_access_from_json, aws_access_to_json
 from schemas.node_documents import ReportedNodes, reported_nodes_from_json, reported_nodes_to_json
-from schemas.stored import Members, canonical_text, read_text
+from schemas.pull_secret_documents import pull_secret_from_json, pull_secret_to_json
+from schemas.reported import (
+    ReportedFailure,
+    ReportedWebhook,
+    failure_from_json,
+    failure_to_json,
+    webhook_from_json,
+    webhook_to_json,
+)
+from schemas.stored import Members, canonical_text, read_versioned
 from schemas.times import format_time
 
 NAMESPACE_NAME = "pullpass-system"
@@ -26,9 +36,17 @@ CONFIGURATION_KEY = "configuration.json"
 REPORT_NAME = "pullpass-status"
 REPORT_KEY = "report.json"
 DOCUMENT_VERSION = 1  # raised only when an older reader would misread
-SECRET_NAME = "pullpass-ecr"  # noqa: S105 - the name of an object
+SECRET_NAME = PullSecret.name
+CREDENTIALS_NAME = "pullpass-credentials"  # the Secret in which the agent keeps what it got of AWS
+WEBHOOK_SECRET_NAME = "pullpass-webhook"  # noqa: S105 - the name of an object
+LEASE_NAME = "pullpass-agent"
+SERVICE_NAME = "pullpass-agent"
+WEBHOOK_NAME = "pullpass-agent"  # the MutatingWebhookConfiguration of awsECR
+LABELLED_SECRETS_PATH = "/labelled-secrets"
+PODS_PATH = "/pods"
 
 NAMESPACE_ERROR_LIMIT = 20
+FAILURE_LIMIT = 20
 _NAME_LIMIT = 253  # the longest name Kubernetes and DNS know
 _MESSAGE_LIMIT = 1000
 _LIST_LIMIT = 200
@@ -43,9 +61,13 @@ class AgentConfiguration:
     everything. `registries` are hosts; empty: the agent reads them off the images of the pods it sees.
     `region` is where STS is called: the first registry's, when None.
 
-    `pull_secrets` is `always`, `never` or `rest`: as long as some node has no credentials of its own. `nodes` is
-    `none` (no drivers), `serving` or `leaving` (drivers give back what they did); `node_selector` as in
-    `NodeConfiguration`.
+    `pull_secrets` is about the add-on's own secrets (those that `registries` fill): `always`, `never` or `rest`: as
+    long as some node has no credentials of its own. Custom resources, adopted ones and labelled secrets are served all
+    the same. `nodes` is `none` (no drivers), `serving` or `leaving` (drivers give back what they did); `node_selector`
+    as in `NodeConfiguration`.
+
+    `role_arn` is "" where only objects that name an identity of their own are served. `wide_secrets`: the agent may
+    read and write secrets of any name in the namespaces of the users, else only `SECRET_NAME`.
     """
 
     generation: int
@@ -63,6 +85,7 @@ class AgentConfiguration:
     pull_secrets: str = "always"
     nodes: str = "none"
     node_selector: Mapping[str, str] = field(default_factory=dict)
+    wide_secrets: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,21 +103,31 @@ class ReportedHop:
 
 @dataclass(frozen=True)
 class ReportedCredential:
-    """One region's ECR credential, which serves all `registries` of that region."""
+    """One ECR credential, which serves all `registries` of its region (`public` for ECR Public).
+
+    `identity` says in words whose it is (`agent.secrets.identity.Identity.named`); "" from agents that knew only one.
+    """
 
     region: str
     registries: tuple[str, ...]
     issued_at: datetime
     expires_at: datetime
+    identity: str = ""
 
 
 @dataclass(frozen=True)
 class NamespaceError:
-    """One namespace that does not have what it should; `code` as in `schemas.issues`."""
+    """One object that is not as it should be; `code` as in `schemas.issues`.
+
+    `namespace` is "" for an error of a whole claim. `secret` is the name of the secret that it is about. `claim` is
+    the word of the annotation `pullpass.dev/claim` (`add-on`, `public`, `custom/NAME`, `adopted/NAME`), or `labelled`.
+    """
 
     namespace: str
     code: str
     message: str
+    secret: str = SECRET_NAME
+    claim: str = "add-on"
 
 
 @dataclass(frozen=True)
@@ -103,8 +136,15 @@ class AgentReport:
 
     `generation` is the configuration's that it speaks of; `removed` is true once everything was given back.
     `hops` is the last walk, `verified_at` the last time all of it succeeded. At most 20 `namespace_errors`
-    are listed, `namespaces_selected` and `namespaces_ready` count all. `pull_secrets` tells whether the agent makes
-    them now. `nodes` is None where there are no drivers, or nothing is known of them yet.
+    are listed, `namespaces_selected` and `namespaces_ready` count all that the add-on's own secrets are for.
+    `pull_secrets` tells whether the agent makes them now. `nodes` is None where there are no drivers, or nothing is
+    known of them yet.
+
+    `custom_resources` are (all, those that are ready) of ECRPullSecrets and adopted objects, `labelled_secrets` (all,
+    those that are filled); None where they are neither asked for nor left to be given back. `leader` is the pod that
+    wrote this. `elsewhere` counts secrets of ours by other names than `SECRET_NAME`, labelled ones not counted: the
+    agent needs `wide_secrets` until there are none. With no `AgentConfiguration` there, `generation` is the
+    `PodIdentityConfiguration`'s.
     """
 
     generation: int
@@ -120,6 +160,12 @@ class AgentReport:
     namespace_errors: tuple[NamespaceError, ...] = ()
     pull_secrets: bool = True
     nodes: ReportedNodes | None = None
+    failures: tuple[ReportedFailure, ...] = ()
+    custom_resources: tuple[int, int] | None = None
+    labelled_secrets: tuple[int, int] | None = None
+    leader: str = ""
+    webhook: ReportedWebhook | None = None
+    elsewhere: int = 0
 
 
 def labels(cluster_uid: str, add_on: str) -> Mapping[str, str]:
@@ -133,8 +179,6 @@ def labels(cluster_uid: str, add_on: str) -> Mapping[str, str]:
 
 def dump_configuration(configuration: AgentConfiguration) -> str:
     """Canonical JSON text (sorted keys): equal configurations give equal text."""
-    pull_secret = configuration.pull_secret
-    accounts = pull_secret.service_accounts
     return canonical_text(
         {
             "version": DOCUMENT_VERSION,
@@ -148,23 +192,19 @@ def dump_configuration(configuration: AgentConfiguration) -> str:
             "region": configuration.region,
             "registries": list(configuration.registries),
             "verifyImage": configuration.verify_image,
-            "pullSecret": {
-                "namespaces": list(pull_secret.namespaces),
-                "namespaceSelector": dict(pull_secret.namespace_selector),
-                "excludeNamespaces": list(pull_secret.exclude_namespaces),
-                "serviceAccounts": accounts if isinstance(accounts, str) else list(accounts),
-            },
+            "pullSecret": pull_secret_to_json(configuration.pull_secret),
             "aws": aws_access_to_json(configuration.aws),
             "pullSecrets": configuration.pull_secrets,
             "nodes": configuration.nodes,
             "nodeSelector": dict(configuration.node_selector),
+            "wideSecrets": configuration.wide_secrets,
         }
     )
 
 
 def load_configuration(text: str) -> AgentConfiguration:
     """Raises `ValueError`, naming the member, when the text is no configuration of a version we read."""
-    members = _versioned(text)
+    members = read_versioned(text, DOCUMENT_VERSION)
     return AgentConfiguration(
         generation=members.integer("generation"),
         cluster_uid=members.text("clusterUid"),
@@ -176,11 +216,12 @@ def load_configuration(text: str) -> AgentConfiguration:
         region=members.optional_text("region"),
         registries=members.texts("registries"),
         verify_image=members.optional_text("verifyImage"),
-        pull_secret=_pull_secret(members.member("pullSecret")),
+        pull_secret=pull_secret_from_json(members.member("pullSecret")),
         aws=aws_access_from_json(members.member("aws")),
         pull_secrets=members.text("pullSecrets", "always"),
         nodes=members.text("nodes", "none"),
         node_selector=members.text_map("nodeSelector"),
+        wide_secrets=members.boolean("wideSecrets", default=False),
     )
 
 
@@ -205,17 +246,30 @@ def dump_report(report: AgentReport) -> str:
                     "registries": list(credential.registries),
                     "issuedAt": format_time(credential.issued_at),
                     "expiresAt": format_time(credential.expires_at),
+                    "identity": credential.identity,
                 }
                 for credential in report.credentials
             ],
             "namespacesSelected": report.namespaces_selected,
             "namespacesReady": report.namespaces_ready,
             "namespaceErrors": [
-                {"namespace": error.namespace, "code": error.code, "message": error.message}
+                {
+                    "namespace": error.namespace,
+                    "code": error.code,
+                    "message": error.message,
+                    "secret": error.secret,
+                    "claim": error.claim,
+                }
                 for error in report.namespace_errors
             ],
             "pullSecrets": report.pull_secrets,
             "nodes": None if report.nodes is None else reported_nodes_to_json(report.nodes),
+            "failures": [failure_to_json(failure) for failure in report.failures],
+            "customResources": _counts_to_json(report.custom_resources, "ready"),
+            "labelledSecrets": _counts_to_json(report.labelled_secrets, "filled"),
+            "leader": report.leader,
+            "webhook": None if report.webhook is None else webhook_to_json(report.webhook),
+            "elsewhere": report.elsewhere,
         }
     )
 
@@ -226,7 +280,7 @@ def load_report(text: str) -> AgentReport:
     Raises:
         ValueError: the text is no report of a version we read; the message names the member.
     """
-    members = _versioned(text)
+    members = read_versioned(text, DOCUMENT_VERSION)
     return AgentReport(
         generation=members.integer("generation"),
         agent_version=members.text("agentVersion")[:_NAME_LIMIT],
@@ -249,6 +303,7 @@ def load_report(text: str) -> AgentReport:
                 registries=_names(credential, "registries"),
                 issued_at=credential.time("issuedAt"),
                 expires_at=credential.time("expiresAt"),
+                identity=credential.text("identity", "")[:_NAME_LIMIT],
             )
             for credential in islice(members.list_of_members("credentials"), _LIST_LIMIT)
         ),
@@ -259,30 +314,33 @@ def load_report(text: str) -> AgentReport:
                 namespace=error.text("namespace")[:_NAME_LIMIT],
                 code=error.text("code")[:_NAME_LIMIT],
                 message=error.text("message", "")[:_MESSAGE_LIMIT],
+                secret=error.text("secret", SECRET_NAME)[:_NAME_LIMIT],
+                claim=error.text("claim", "add-on")[:_NAME_LIMIT],
             )
             for error in islice(members.list_of_members("namespaceErrors"), NAMESPACE_ERROR_LIMIT)
         ),
         pull_secrets=members.boolean("pullSecrets", default=True),
         nodes=reported_nodes_from_json(members.member("nodes")) if members.has("nodes") else None,
+        failures=tuple(
+            failure_from_json(failure)
+            for failure in islice(members.list_of_members("failures"), FAILURE_LIMIT)
+        ),
+        custom_resources=_counts(members, "customResources", "ready"),
+        labelled_secrets=_counts(members, "labelledSecrets", "filled"),
+        leader=members.text("leader", "")[:_NAME_LIMIT],
+        webhook=webhook_from_json(members.member("webhook")) if members.has("webhook") else None,
+        elsewhere=members.integer("elsewhere", 0),
     )
 
 
-def _versioned(text: str) -> Members:
-    members = read_text(text)
-    version = members.integer("version")
-    if version != DOCUMENT_VERSION:
-        raise ValueError(f"version: expected {DOCUMENT_VERSION}, got {version}")
-    return members
+def _counts_to_json(counts: tuple[int, int] | None, well: str) -> Mapping[str, int] | None:
+    return None if counts is None else {"total": counts[0], well: counts[1]}
+
+
+def _counts(members: Members, key: str, well: str) -> tuple[int, int] | None:
+    counts = members.member(key)
+    return (counts.integer("total"), counts.integer(well)) if members.has(key) else None
 
 
 def _names(members: Members, key: str) -> tuple[str, ...]:
     return tuple(name[:_NAME_LIMIT] for name in members.texts(key)[:_LIST_LIMIT])
-
-
-def _pull_secret(members: Members) -> PullSecret:
-    return PullSecret(
-        namespaces=members.texts("namespaces"),
-        namespace_selector=members.text_map("namespaceSelector"),
-        exclude_namespaces=members.texts("excludeNamespaces"),
-        service_accounts=members.text_or_texts("serviceAccounts"),
-    )

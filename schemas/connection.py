@@ -30,7 +30,9 @@ AwsAccessSchema = strict(
     {
         "stsEndpoint": Text("the URL of an STS endpoint"),
         "ecrEndpoint": Text("the URL of an ECR API endpoint"),
+        "ecrPublicEndpoint": Text("the URL of an ECR Public API endpoint"),
         "registryEndpoint": Text("the URL under which registries are reached"),
+        "metadataEndpoint": Text("the URL of an instance metadata service"),
         "httpsProxy": Text("the URL of a proxy"),
         "noProxy": Text("hosts that need no proxy, with commas between", pattern=_ONE_LINE),
         "caBundle": Text("certificates in PEM", limit=262_144),
@@ -65,7 +67,9 @@ class AwsAccess:
 
     sts_endpoint: str | None = None
     ecr_endpoint: str | None = None
+    ecr_public_endpoint: str | None = None
     registry_endpoint: str | None = None
+    metadata_endpoint: str | None = None
     https_proxy: str | None = None
     no_proxy: str | None = None
     ca_bundle: str | None = None  # PEM, added to the system's
@@ -210,11 +214,14 @@ def aws_access_from_json(members: Members) -> AwsAccess:
 AWS_ACCESS_MEMBERS = {
     "stsEndpoint": "sts_endpoint",
     "ecrEndpoint": "ecr_endpoint",
+    "ecrPublicEndpoint": "ecr_public_endpoint",
     "registryEndpoint": "registry_endpoint",
+    "metadataEndpoint": "metadata_endpoint",
     "httpsProxy": "https_proxy",
     "noProxy": "no_proxy",
     "caBundle": "ca_bundle",
 }
+_AWS_ENDPOINTS = tuple(name for name in AWS_ACCESS_MEMBERS if name.endswith("Endpoint"))
 _SETTINGS_MEMBERS = {
     "timeoutSeconds": "timeout_seconds",
     "proxy": "proxy",
@@ -351,7 +358,7 @@ class _Reading:
         if settings is None:
             return AwsAccess()
         path = "$.settings.aws"
-        for key in ("stsEndpoint", "ecrEndpoint", "registryEndpoint"):
+        for key in _AWS_ENDPOINTS:
             if settings.get(key) is not None:
                 self._check_url(json_path(path, key), settings[key], ("https",), plain_on_loopback=True)
         if settings.get("httpsProxy") is not None:

@@ -17,6 +17,11 @@ from schemas.structure import Wrong, did_you_mean, wrong
 
 NOT_AVAILABLE = "is not available in this version"
 
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_LABEL_WORD = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"(?:[a-z0-9](?:[a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_LABEL_WORD}", re.ASCII)
+_LABEL_VALUE = re.compile(rf"(?:{_LABEL_WORD})?", re.ASCII)
+
 
 class _Field(fields.Field[Any]):
     """A field that says what it expects, in errors and in OpenAPI; `described` is what else OpenAPI says of it."""
@@ -81,16 +86,6 @@ class Choice(_Field, fields.String):
         if value not in self.words:
             raise self.refuse(did_you_mean(value, self.words))
         return value
-
-
-class NotYet(_Field, fields.Raw):
-    """A member that is known and not available yet."""
-
-    def __init__(self) -> None:
-        super().__init__("nothing: it is not available in this version")
-
-    def _deserialize(self, *_: Any, **__: Any) -> None:
-        raise wrong(NOT_AVAILABLE, "leave it out")
 
 
 class Network(_Field, fields.String):
@@ -202,6 +197,25 @@ class TextMap(_Field, fields.Dict):
         }
         if wrongs:
             raise ValidationError(wrongs)
+        return dict(value)
+
+
+class Label(_Field, fields.Dict):
+    """An object with exactly one member: a label's key and its value, both as Kubernetes takes them."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(expected)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise self.refuse()
+        if len(value) != 1:
+            raise self.refuse("give exactly one label")
+        for key, text in value.items():
+            if not isinstance(text, str):
+                raise self.refuse(_quotes(text))
+            if _LABEL_KEY.fullmatch(str(key)) is None or _LABEL_VALUE.fullmatch(text) is None:
+                raise self.refuse()
         return dict(value)
 
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from schemas.issue_kinds import (
+    AGENT_LOG,
+    ATTACH_PULL_ONLY,
+    CONNECT,
+    PATCH,
+    UPDATE_TRUST_POLICY,
+    IssueKind,
+)
+from schemas.node_issues import NODE_KINDS
+from schemas.pull_secret_issues import PULL_SECRET_KINDS
 from schemas.status import Issue
 
 # What a template may name. A value that is missing (or empty) stays as `${NAME}`, for the user to fill in.
@@ -34,6 +43,8 @@ VALUES: Mapping[str, str] = {
     "REGISTRY": "the host of the registry that failed",
     "IMAGE": "the image that was looked for (verifyImage)",
     "SUBJECT": "the service account that assumes ROLE_ARN, as AWS knows it",
+    "SECRET": "the name of the secret that it is about",
+    "IDENTITY": "whose credentials they are, in words: a role's ARN, or where keys are kept",
     "NODE": "the node where it happened",
     "NAMESPACE": "the namespace where it happened",
     "VERSION": "the cluster's Kubernetes version",
@@ -50,59 +61,31 @@ _PLACEHOLDERS = {
 _NOT_FOR_A_SHELL = frozenset({"FLAGS"})  # several words, which go into a manifest
 
 
-@dataclass(frozen=True)
-class IssueKind:
-    """`message` and `remedy` are `str.format_map` templates over the values of one cluster."""
-
-    code: str
-    message: str
-    remedy: str
-
-
-_CONNECT = "pullpass connect {CLUSTER} --org {ORG} --context CONTEXT"
-_GET_TRUST_POLICY = (
-    'curl -sf -H "Authorization: Bearer $PULLPASS_TOKEN"'
-    ' "$PULLPASS_ENDPOINT"/org/{ORG}/mk8s/{CLUSTER}/-addons/awsECR/trustPolicy > trust-policy.json'
-)
-_UPDATE_TRUST_POLICY = (
-    f"{_GET_TRUST_POLICY} && "
-    "aws iam update-assume-role-policy --role-name {ROLE_NAME} --policy-document file://trust-policy.json"
-)
-_PATCH = (
-    'curl -sf -X PATCH -H "Authorization: Bearer $PULLPASS_TOKEN" -H "Content-Type: application/json"'
-    ' "$PULLPASS_ENDPOINT"/org/{ORG}/mk8s/{CLUSTER} -d '
-)
-_ATTACH_PULL_ONLY = (
-    "aws iam attach-role-policy --role-name {ROLE_NAME}"
-    " --policy-arn arn:{PARTITION}:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
-)
-_AGENT_LOG = "kubectl --context CONTEXT -n pullpass-system logs deployment/pullpass-agent"
-
 _CONNECTION_KINDS = (
     IssueKind(
         "ConnectionMissing",
         "The hub has no connection to cluster {CLUSTER}.",
-        _CONNECT,
+        CONNECT,
     ),
     IssueKind(
         "ClusterUnreachable",
         "The API server {SERVER} does not answer: {MESSAGE}",
-        "Check that {SERVER} is reachable from the hub; where its address changed, run: " + _CONNECT,
+        "Check that {SERVER} is reachable from the hub; where its address changed, run: " + CONNECT,
     ),
     IssueKind(
         "CredentialRefused",
         "The API server refuses the hub's credential (401): {MESSAGE}",
-        _CONNECT,
+        CONNECT,
     ),
     IssueKind(
         "ConnectionExpiring",
         "The hub's credential for cluster {CLUSTER} runs out at {EXPIRES_AT} and could not be renewed: {MESSAGE}",
-        _CONNECT,
+        CONNECT,
     ),
     IssueKind(
         "RightsMissing",
         "The hub lacks rights in cluster {CLUSTER}: {MESSAGE}",
-        "Install the hub's rights again, as an admin of the cluster: " + _CONNECT,
+        "Install the hub's rights again, as an admin of the cluster: " + CONNECT,
     ),
     IssueKind(
         "AlreadyManaged",
@@ -128,7 +111,7 @@ _ISSUER_KINDS = (
         "IssuerNotUsable",
         "AWS cannot use the cluster's issuer {ISSUER}: {MESSAGE}",
         "Let the hub publish the issuer (PULLPASS_PUBLIC_URL must be an https:// URL without a port): "
-        + _PATCH
+        + PATCH
         + """'{{"settings": {{"awsWorkloadIdentity": {{"issuer": "published"}}}}}}'""",
     ),
     IssueKind(
@@ -157,13 +140,13 @@ _ADD_ON_KINDS = (
         "awsECR has no role to assume, so nothing is installed yet.",
         "Create the role with the trust policy of "
         "$PULLPASS_ENDPOINT/org/{ORG}/mk8s/{CLUSTER}/-addons/awsECR/trustPolicy, then: "
-        + _PATCH
+        + PATCH
         + """'{{"spec": {{"addOns": {{"awsECR": {{"roleArn": "'{ROLE_ARN}'"}}}}}}}}'""",
     ),
     IssueKind(
         "RegistriesUnknown",
         "No registry to log in to: none is set, the provider names none, and no pod uses an image of ECR.",
-        "Set them: " + _PATCH + """'{{"settings": {{"awsECR": {{"registries": ["'{REGISTRY}'"]}}}}}}'""",
+        "Set them: " + PATCH + """'{{"settings": {{"awsECR": {{"registries": ["'{REGISTRY}'"]}}}}}}'""",
     ),
     IssueKind(
         "TrustPolicyTooLong",
@@ -179,7 +162,7 @@ _ADD_ON_KINDS = (
     IssueKind(
         "AgentNotReporting",
         "The agent of cluster {CLUSTER} runs and does not report: {MESSAGE}",
-        _AGENT_LOG,
+        AGENT_LOG,
     ),
     IssueKind(
         "TokenUnreadable",
@@ -215,7 +198,7 @@ _STS_KINDS = (
     IssueKind(
         "TrustPolicyMismatch",
         "The role {ROLE_ARN} does not exist, or its trust policy does not let {SUBJECT} assume it. AWS says: {MESSAGE}",
-        _UPDATE_TRUST_POLICY,
+        UPDATE_TRUST_POLICY,
     ),
     IssueKind(
         "TokenExpired",
@@ -257,7 +240,7 @@ _ECR_KINDS = (
     IssueKind(
         "EcrAccessDenied",
         "The role {ROLE_ARN} may not ask ECR for a login in region {REGION}. AWS says: {MESSAGE}",
-        _ATTACH_PULL_ONLY,
+        ATTACH_PULL_ONLY,
     ),
     IssueKind(
         "EcrUnreachable",
@@ -275,7 +258,7 @@ _ECR_KINDS = (
         "RegistryAccessDenied",
         "The registry {REGISTRY} does not let the role {ROLE_ARN} pull. It says: {MESSAGE}",
         "Let the role pull: "
-        + _ATTACH_PULL_ONLY
+        + ATTACH_PULL_ONLY
         + " ; where the registry is another account's, its owner must allow"
         " ecr:BatchGetImage and ecr:GetDownloadUrlForLayer to {ROLE_ARN} in the repository's policy.",
     ),
@@ -292,75 +275,6 @@ _ECR_KINDS = (
     ),
 )
 
-_NAMESPACE_KINDS = (
-    IssueKind(
-        "SecretNotOurs",
-        "Namespace {NAMESPACE} has a secret pullpass-ecr that Pullpass did not make, and does not touch.",
-        "If nobody needs it: kubectl --context CONTEXT -n {NAMESPACE} delete secret pullpass-ecr",
-    ),
-    IssueKind(
-        "NamespaceWriteRefused",
-        "The cluster refuses the pull secret or its reference in namespace {NAMESPACE}: {MESSAGE}",
-        "Exempt the secret pullpass-ecr and the user system:serviceaccount:pullpass-system:pullpass-agent from the rule"
-        " that says so, or leave the namespace out with `settings.awsECR.pullSecret.excludeNamespaces`.",
-    ),
-)
-
-_DRIVER_LOG = "kubectl --context CONTEXT -n pullpass-system logs -l app.kubernetes.io/name=pullpass-node --prefix --tail=100"
-_DRIVER_LEASE = "kubectl --context CONTEXT -n pullpass-system get lease pullpass-node-{NODE} -o yaml"
-_USE_PULL_SECRETS = _PATCH + """'{{"settings": {{"awsECR": {{"delivery": "pullSecret"}}}}}}'"""
-_NODE_KINDS = (
-    IssueKind(
-        "NodeUnsupported",
-        "Nodes that Pullpass cannot change have no credentials of their own, {NODE} for one: {MESSAGE}",
-        "With delivery `auto`, pull secrets serve them. Else: " + _USE_PULL_SECRETS,
-    ),
-    IssueKind(
-        "NodeRefused",
-        "The kubelet's configuration on {NODE} has a mistake, and was left as it is: {MESSAGE}",
-        "Mend the file on the node; the driver looks again by itself. What it found: " + _DRIVER_LEASE,
-    ),
-    IssueKind(
-        "NodeRolledBack",
-        "The kubelet of {NODE} did not come up with the provider, and has its old files back: {MESSAGE}",
-        "Read the kubelet's log on the node (journalctl -u kubelet), mend what it says, and change the cluster's"
-        " spec or settings to have it tried again. What the driver saw: " + _DRIVER_LEASE,
-    ),
-    IssueKind(
-        "NodeWaiting",
-        "Nodes wait for their turn to be changed, {NODE} for one: {MESSAGE}",
-        "Uncordon or mend the nodes that are in the way (kubectl --context CONTEXT get nodes). Pods with devices are"
-        " disturbed only where you allow it: "
-        + _PATCH
-        + """'{{"settings": {{"awsECR": {{"node": {{"restartDeviceNodes": true}}}}}}}}'""",
-    ),
-    IssueKind(
-        "NodeFailed",
-        "The driver cannot do its work on {NODE}: {MESSAGE}",
-        _DRIVER_LOG,
-    ),
-    IssueKind(
-        "PluginFailed",
-        "The ecr-credential-provider does not run on {NODE}, or gives no credentials: {MESSAGE}",
-        "On the node, its folder must allow programs to be run (no noexec mount, no SELinux or AppArmor rule against"
-        " it). What the driver saw: " + _DRIVER_LEASE,
-    ),
-    IssueKind(
-        "NodesNotCleaned",
-        "Nodes have not given back what Pullpass put there, {NODE} for one: {MESSAGE}",
-        "Start the node, or delete it if it is gone: kubectl --context CONTEXT delete node {NODE} . A node that comes"
-        " back after the removal has ended is cleaned by enabling awsECR once more and disabling it again.",
-    ),
-    IssueKind(
-        "KubernetesTooOldForServiceAccounts",
-        "Kubernetes {VERSION} is too old for `identity: serviceAccount`: 1.34 is the first whose kubelet hands tokens"
-        " of workloads to credential providers.",
-        "Upgrade the cluster to Kubernetes 1.34 or later, or let all workloads share one identity: "
-        + _PATCH
-        + """'{{"settings": {{"awsECR": {{"identity": "shared"}}}}}}'""",
-    ),
-)
-
 KINDS: Mapping[str, IssueKind] = {
     kind.code: kind
     for kind in (
@@ -369,8 +283,8 @@ KINDS: Mapping[str, IssueKind] = {
         *_ADD_ON_KINDS,
         *_STS_KINDS,
         *_ECR_KINDS,
-        *_NAMESPACE_KINDS,
-        *_NODE_KINDS,
+        *PULL_SECRET_KINDS,
+        *NODE_KINDS,
     )
 }
 

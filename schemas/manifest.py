@@ -184,7 +184,7 @@ def _add_on_mistakes(document: object) -> list[Mistake]:
 
 def _contradictions(settings: Mapping[str, Any]) -> list[Mistake]:
     return [
-        replace(mistake, path=json_path("$.settings", key, mistake.path))
+        replace(mistake, path=json_path("$.settings", key) + mistake.path.removeprefix("$"))
         for key, add_on in ADD_ONS.items()
         for mistake in add_on.contradictions(settings.get(key) or {})
     ]

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from schemas.addons.aws_ecr import NodeDelivery
-from schemas.connection import AWS_ACCESS_MEMBERS, AwsAccess, aws_access_to_json
+from schemas.connection import AwsAccess, aws_access_to_json
 from schemas.stored import Members, canonical_text
 from schemas.times import format_time
 
@@ -112,6 +112,10 @@ class ReportedNodes:
     left: bool = False
 
 
+# Of version 1; drivers refuse members that they do not know, and pull from private registries with these.
+_AWS_MEMBERS = ("stsEndpoint", "ecrEndpoint", "registryEndpoint", "httpsProxy", "noProxy", "caBundle")
+
+
 def dump_node_configuration(configuration: NodeConfiguration) -> str:
     """Canonical JSON text (sorted keys), every member of version 1 there."""
     given = aws_access_to_json(configuration.aws)
@@ -134,7 +138,7 @@ def dump_node_configuration(configuration: NodeConfiguration) -> str:
             "maxUnavailable": configuration.node.max_unavailable,
             "restartDeviceNodes": configuration.node.restart_device_nodes,
             "verifyImage": configuration.verify_image,
-            "aws": {name: given.get(name) for name in AWS_ACCESS_MEMBERS},
+            "aws": {name: given.get(name) for name in _AWS_MEMBERS},
         }
     )
 

@@ -132,6 +132,19 @@ def read_text(text: str) -> Members:
     return Members(document)
 
 
+def read_versioned(text: str, version: int) -> Members:
+    """The members of the JSON object that `text` holds, whose `version` must be this one.
+
+    Raises:
+        ValueError: `text` is no JSON object, or of another version.
+    """
+    members = read_text(text)
+    found = members.integer("version")
+    if found != version:
+        raise ValueError(f"version: expected {version}, got {found}")
+    return members
+
+
 def canonical_text(document: Mapping[str, object]) -> str:
     """`document` as JSON text with sorted keys: equal documents give equal text."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from agent.informer import Informer, Scope
 from agent.nodes import leases, summing
 from agent.nodes.leases import NodeReport
 from agent.nodes.summing import Scene, Secrets
-from agent.secrets.informer import Informer, Scope
 from kube.client import Client
 from kube.objects import LEASE, NODE, Object
 from reconcile.clock import Clock, Random

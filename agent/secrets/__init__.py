@@ -1,25 +1,17 @@
-"""Pull secrets: the agent exchanges its own projected token for ECR credentials and keeps secrets fresh.
+"""Pull secrets: claimed by the add-on's settings and by custom resources, filled alike, and kept fresh.
 
-Started by `python -m agent secrets`. `loop` is the agent: informers feed a queue, workers reconcile its keys.
-`selection`, `service_accounts` and `pull_secret` are pure: which namespaces, which references, which object.
-`credentials` holds one credential per region; `verification` walks from the token to the registry; `report` is
-what the hub reads.
+Who calls whom, from the outside in:
 
-The rights it needs, and keeps exactly to (`controller.rights` makes roles of them):
+- `loop`: the queue and its tasks; run by `agent.brain` for each term of leadership.
+- `planning` makes the `plan`: every claim (`add_on`, and claimants by `duties`) and every credential that they need.
+- `watching`: namespaces, service accounts, pull secrets and, where needed, pods.
+- `fetching`: one credential for each identity and region, and its proof by a walk (`verification`, `keys`); held in the
+  `pool`, stored by `keeping` in the `store`.
+- `filling`: one namespace's secrets (`pull_secret`, `content`) and references (`service_accounts`, `selection`);
+  `patience` limits quarrels with others.
+- `results`, `report` and `telling`: what came of it, for the hub and for claimants.
 
-In every namespace (ClusterRole `pullpass-agent-secrets`):
-
-- `""` secrets, resourceNames `pullpass-ecr`: get, list, watch, create, patch, delete
-- `""` serviceaccounts: get, list, watch, patch
-- `""` namespaces: get, list, watch
-- `""` pods: list, watch (used only where the configuration names no registries)
-
-In namespace `pullpass-system` (Role):
-
-- `""` configmaps, resourceNames `pullpass-agent`: get, list, watch
-- `""` configmaps, resourceNames `pullpass-status`: create, get, patch
-
-Lists and watches of a kind narrowed by resourceNames carry the field selector `metadata.name=NAME`, which is how
-RBAC lets them through; creation happens by server-side apply, whose request carries the name.
-https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
+Rights are in `controller.agent_rights`. Lists and watches of a kind that resourceNames narrow carry the field selector
+`metadata.name=NAME`, which is how RBAC lets them through; creation happens by server-side apply, whose request carries
+the name. https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
 """

@@ -1,117 +1,91 @@
-"""The agent that keeps pull secrets: informers feed a queue, workers reconcile its keys, level by level.
+"""The leading agent: informers feed a queue, workers reconcile its keys, level by level.
 
-A key says what to look at, never what happened: the configuration, the registries it comes to, a region, a
-namespace, the report. What stands in memory can all be found again: credentials in the secrets, proofs in the
-last report. A configuration that is gone or cannot be read changes nothing; the last one stays in force.
-Started by `agent.__main__`.
+A key says what to look at, never what happened: the configuration, the plan it comes to with all claims, a
+credential, a namespace, what is stored, what is told. What stands in memory can all be found again: credentials in
+the store, proofs in the last report. A configuration that is gone or cannot be read changes nothing; the last one
+stays in force. Run by `agent.brain` for each term of leadership.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
 import structlog
 
-from agent.health import Metrics
+from agent.events import Events
+from agent.health import Progress
+from agent.metrics import Metrics
 from agent.nodes.summing import Secrets
 from agent.nodes.watching import Nodes
-from agent.secrets import pull_secret, registries, service_accounts
-from agent.secrets.credentials import CredentialCache
-from agent.secrets.filling import Filling, NotFilled, Offer
-from agent.secrets.informer import Informer, Scope
+from agent.secrets import keys, pull_secret
+from agent.secrets.claims import ClaimSource
+from agent.secrets.duties import Claimant, Duty
+from agent.secrets.fetching import Fetching
+from agent.secrets.filling import Brought, Filling, Share
+from agent.secrets.identity import CredentialKey
+from agent.secrets.keeping import Keeping
 from agent.secrets.patience import Patience
-from agent.secrets.recovery import recover
-from agent.secrets.regions import Regions, Wanted
-from agent.secrets.report import Reporter, compose
-from agent.secrets.results import NamespaceResult, NamespaceResults
-from agent.secrets.selection import selects_namespace
-from agent.secrets.verification import AwsCalls
-from aws.registry_hosts import RegistryHost
+from agent.secrets.plan import Plan
+from agent.secrets.planning import Planner, Taken
+from agent.secrets.pool import CredentialPool
+from agent.secrets.pull_secret import SecretView
+from agent.secrets.report import Reporter
+from agent.secrets.results import NamespaceResult, NamespaceResults, Outcome
+from agent.secrets.tasks import Task, Topic
+from agent.secrets.telling import Telling
+from agent.secrets.verification import AwsCalls, Sources
+from agent.secrets.watching import Told, Views
 from kube.client import Client
-from kube.errors import ApiError, KubeError
-from kube.objects import CONFIG_MAP, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Object
+from kube.errors import ApiError, Fenced, KubeError
+from kube.objects import CONFIG_MAP, SECRET, Object
+from reconcile import outcome
 from reconcile.clock import Clock, Random
-from reconcile.outcome import Done, Outcome, RequeueAfter, Retryable
+from reconcile.outcome import Done, RequeueAfter, Retryable
 from reconcile.queue import Backoff, Queue
 from reconcile.workers import Workers
 from schemas.agent_documents import (
-    CONFIGURATION_KEY,
     CONFIGURATION_NAME,
     NAMESPACE_NAME,
-    SECRET_NAME,
-    AgentConfiguration,
-    AgentReport,
     NamespaceError,
     load_configuration,
 )
+from schemas.node_documents import ReportedNodes
+from schemas.pod_identity_documents import PodIdentityConfiguration
+from schemas.reported import ReportedWebhook
 
 HEALTHY_WORKERS, FAILING_WORKERS = 6, 2
 STOP_SECONDS = 5.0
-# After a trust policy was mended nobody should wait longer than this to see it.
-_BACKOFF = Backoff(base=1.0, maximum=60.0)
-# The first report after a change waits this long for all of it to be done, so that it can say so at once.
-_SETTLING_SECONDS = 5.0
+_BACKOFF = Backoff(base=1.0, maximum=60.0)  # who mended a trust policy waits no longer than this to see it
 _SHORTEST_WAIT_SECONDS = 1.0
 _SYNC_POLL_SECONDS = 0.05
-# Namespaces come in crowds; the report is made once for many.
+# Namespaces come in crowds; the report is made once for many, and claimants are told once.
 _GATHERING_SECONDS = 0.1
-# So do pods; which registries they use is worked out once for many.
-_POD_SECONDS = 0.5
-# And what drivers say of their nodes.
-_NODE_SECONDS = 0.5
+_TELLING_SECONDS = 0.5
+# So do pods and what drivers say of their nodes; the plan is made once for many.
+_PLANNING_SECONDS = 0.5
+_UNTOUCHABLE = (ClaimSource.CUSTOM, ClaimSource.ADOPTED)
 
 _log = structlog.get_logger(__name__)
 
 
-class Duty(StrEnum):
-    """What a task is about."""
-
-    CONFIGURATION = "configuration"
-    REGISTRIES = "registries"
-    REGION = "region"
-    NAMESPACE = "namespace"
-    REPORT = "report"
-
-
-@dataclass(frozen=True)
-class Task:
-    """The queue's key; `name` is a region's or a namespace's."""
-
-    duty: Duty
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class NamespaceView:
-    """A namespace as far as it matters here."""
-
-    labels: Mapping[str, str]
-    terminating: bool
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A configuration, and when it was taken up."""
-
-    configuration: AgentConfiguration
-    at: datetime
-
-
 class SecretsAgent:
-    """One cluster's agent.
+    """One cluster's agent, for one term of leadership: `run` is called once.
 
     Args:
-        client: The cluster's API, as the agent's own service account.
+        client: The cluster's API, as the agent's own service account, fenced by the `stop` that `run` gets.
         aws: AWS.
         token_file: The projected web identity token, read anew for each walk.
         clock: Of the queue and of everything else.
         random: Spreads refreshes, walks and retries.
         metrics: What is counted.
+        events: Tells people, on the objects concerned.
+        leader: The name of this pod, for the report.
+        duties: Follow the configuration and contribute to the report.
+        claimants: The same, with claims; merged with the add-on's.
+        webhook: What the report says of the webhooks.
+        pod_identity: Whose generation the report speaks of while there is no configuration of the add-on's.
     """
 
     def __init__(
@@ -123,128 +97,120 @@ class SecretsAgent:
         clock: Clock,
         random: Random,
         metrics: Metrics,
+        events: Events,
+        leader: str = "",
+        duties: Sequence[Duty] = (),
+        claimants: Sequence[Claimant] = (),
+        webhook: Callable[[], ReportedWebhook | None] = lambda: None,
+        pod_identity: Callable[[], PodIdentityConfiguration | None] = lambda: None,
     ) -> None:
-        self._client = client
         self._clock = clock
-        self._random = random
         self._metrics = metrics
+        self._events = events
+        self._duties: tuple[Duty, ...] = (*duties, *claimants)
+        self._pod_identity = pod_identity
         self._taken: Taken | None = None
-        self._wanted: Wanted | None = None
-        self._previous: AgentReport | None = None
-        self._known: tuple[RegistryHost, ...] = ()
-        self._pods: Informer[registries.Hosts] | None = None
+        self._plan: Plan | None = None
+        self._done = 0
+        self._summary: ReportedNodes | None = None  # of the moment of the plan, so that the two go together
         self._queue: Queue[Task] = Queue(clock=clock, random=random, backoff=_BACKOFF)
         self._workers = Workers(
             self._queue, self._reconcile, observer=self, healthy=HEALTHY_WORKERS, failing=FAILING_WORKERS
         )
-        self._namespaces = Informer(
-            client,
-            Scope(NAMESPACE, metadata_only=True),
-            view=_namespace_view,
-            changed=lambda _, name: self._namespace_changed(name),
-            clock=clock,
-            random=random,
+        self._work: Mapping[Topic, Callable[[Task], outcome.Outcome]] = {
+            Topic.CONFIGURATION: lambda _: self._take_configuration(),
+            Topic.PLAN: lambda _: self._make_plan(),
+            Topic.CREDENTIAL: lambda task: self._visit_credential(task.key),
+            Topic.NAMESPACE: lambda task: self._serve_namespace(task.name),
+            Topic.STORE: lambda _: self._store(),
+            Topic.CLAIMANTS: lambda _: self._tell_claimants(),
+            Topic.REPORT: lambda _: self._write_report(),
+        }
+        told = Told(
+            namespace=self._namespace_changed,
+            pod=lambda: self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS),
+            configuration=lambda: self._queue.add(Task(Topic.CONFIGURATION)),
         )
-        self._secrets = Informer(
-            client,
-            Scope(SECRET, field_selector=f"metadata.name={SECRET_NAME}"),
-            view=pull_secret.view,
-            changed=lambda namespace, _: self._queue.add(Task(Duty.NAMESPACE, namespace)),
-            clock=clock,
-            random=random,
-        )
-        self._accounts = Informer(
-            client,
-            Scope(SERVICE_ACCOUNT),
-            view=service_accounts.read,
-            changed=lambda namespace, _: self._queue.add(Task(Duty.NAMESPACE, namespace)),
-            clock=clock,
-            random=random,
-        )
-        self._configurations = Informer(
-            client,
-            Scope(CONFIG_MAP, NAMESPACE_NAME, f"metadata.name={CONFIGURATION_NAME}"),
-            view=_configuration_text,
-            changed=lambda _, __: self._queue.add(Task(Duty.CONFIGURATION)),
-            clock=clock,
-            random=random,
-        )
+        self._views = Views(client, told, clock=clock, random=random)
         self._nodes = Nodes(
             client,
-            changed=lambda: self._queue.add_after(Task(Duty.REGISTRIES), _NODE_SECONDS),
+            changed=lambda: self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS),
             clock=clock,
             random=random,
         )
-        self._cache = CredentialCache(random)
-        self._regions = Regions(aws, self._cache, token_file=token_file, random=random)
-        self._filling = Filling(client, self._secrets, self._accounts, Patience(clock))
+        self._pool = CredentialPool(random)
+        self._keeping = Keeping(client, self._pool)
+        sources = Sources(token_file, lambda stored: keys.read(client, stored))
+        self._fetching = Fetching(aws, self._pool, sources, random=random)
+        self._filling = Filling(client, self._views, Patience(clock))
+        self._planner = Planner(self._views, self._pool, claimants)
         self._results = NamespaceResults()
-        self._reporter = Reporter(client)
-        metrics.watch(self._expiries, clock.now)
+        self._telling = Telling(
+            views=self._views,
+            pool=self._pool,
+            fetching=self._fetching,
+            results=self._results,
+            reporter=Reporter(client),
+            duties=duties,
+            claimants=claimants,
+            leader=leader,
+            webhook=webhook,
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set, then ends within a few seconds; a run that hangs is left behind."""
-        for informer in self._informers:
-            informer.start()
-        while not self.ready() and not stop.wait(_SYNC_POLL_SECONDS):
+        now = self._clock.now
+        self._metrics.watch(lambda: self._telling.credential_expiries(self._plan, now()), now)
+        self._metrics.watch_secrets(lambda: self._telling.secret_expiries(self._plan), now)
+        self._views.start()
+        while not self._views.configuration_synced and not stop.wait(_SYNC_POLL_SECONDS):
             pass
         if not stop.is_set():
-            _log.info("the first lists are read")
             self._workers.start()
-            self._queue.add(Task(Duty.CONFIGURATION))
+            self._queue.add(Task(Topic.CONFIGURATION))
+            self._queue.add(Task(Topic.REPORT))
             stop.wait()
         self._workers.stop(STOP_SECONDS)
-        self._nodes.stop()
-        for informer in self._informers:
-            informer.stop()
-        self._nodes.join(STOP_SECONDS)
-        for informer in self._informers:
-            informer.join(STOP_SECONDS)
+        stopping: tuple[Nodes | Views | Duty, ...] = (self._nodes, *self._duties, self._views)
+        for each in stopping:
+            each.stop()
+        for each in stopping:
+            each.join(STOP_SECONDS)
 
-    def ready(self) -> bool:
-        """Whether everything that is watched from the start has been read once."""
-        return all(
-            informer.synced
-            for informer in (self._namespaces, self._secrets, self._accounts, self._configurations)
-        )
+    def changed(self) -> None:
+        """A claimant's claims or a duty's contribution changed: they are asked anew. Returns at once."""
+        self._queue.add(Task(Topic.PLAN))
+        self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
+
+    def progress(self) -> Progress:
+        """How much waits, and how much was done: work that waits while nothing is done is wedged."""
+        return Progress(self._queue.depth()[0], self._done)
 
     def finished(self, key: object, result: str, seconds: float, error: BaseException | None) -> None:
         """Hears of every run (`reconcile.workers.Observer`)."""
+        self._done += 1
         if error is None:
             return
-        task = f"{key.duty.value} {key.name}".rstrip() if isinstance(key, Task) else str(key)
         if result == "error":
             self._metrics.failed("Unexpected")
-            _log.error("unexpected failure", task=task, exc_info=error)
+            _log.error("unexpected failure", task=str(key), exc_info=error)
         else:
-            _log.warning("will be tried again", task=task, error=str(error), seconds=round(seconds, 3))
+            _log.warning("will be tried again", task=str(key), error=str(error), seconds=round(seconds, 3))
 
-    @property
-    def _informers(self) -> tuple[Informer[Any], ...]:
-        always = (self._namespaces, self._secrets, self._accounts, self._configurations)
-        return (*always, self._pods) if self._pods is not None else always
-
-    def _reconcile(self, task: Task) -> Outcome:
+    def _reconcile(self, task: Task) -> outcome.Outcome:
         try:
-            match task.duty:
-                case Duty.CONFIGURATION:
-                    return self._take_configuration()
-                case Duty.REGISTRIES:
-                    return self._settle_registries()
-                case Duty.REGION:
-                    return self._visit_region(task.name)
-                case Duty.NAMESPACE:
-                    return self._serve_namespace(task.name)
-                case Duty.REPORT:
-                    return self._write_report()
+            return self._work[task.topic](task)
+        except Fenced:
+            return Done()  # another leads now
         except KubeError as error:
             self._metrics.failed(type(error).__name__)
             retry_after = error.retry_after if isinstance(error, ApiError) else None
             raise Retryable(str(error), retry_after=retry_after) from error
 
-    def _take_configuration(self) -> Outcome:
-        text = self._configurations.get(NAMESPACE_NAME, CONFIGURATION_NAME)
+    def _take_configuration(self) -> outcome.Outcome:
+        text = self._views.configuration()
         if text is None:
+            self._queue.add(Task(Topic.REPORT))
             return Done()
         try:
             configuration = load_configuration(text)
@@ -254,205 +220,181 @@ class SecretsAgent:
             return Done()
         if self._taken is not None and configuration == self._taken.configuration:
             return Done()
+        self._views.begin()
+        if not self._views.synced:
+            return RequeueAfter(_SYNC_POLL_SECONDS)
         now = self._clock.now()
+        previous = None
         if self._taken is None:
-            self._previous = self._reporter.recall()
-            self._known = recover(self._client, self._secrets, self._cache, configuration, now)
+            previous = self._telling.recall()
+            self._keeping.recall(now)
         _log.info("configuration", generation=configuration.generation, removing=configuration.removing)
-        self._taken = Taken(configuration, now)
+        self._taken = Taken(configuration, now, previous)
         self._nodes.follow(configuration)
-        self._queue.add(Task(Duty.REGISTRIES))
+        for duty in self._duties:
+            duty.follow(configuration)
+        self._queue.add(Task(Topic.PLAN))
         return Done()
 
-    def _watch_pods(self, *, wanted: bool) -> None:
-        if not wanted and self._pods is not None:
-            self._pods.stop()
-            self._pods = None
-        elif wanted and self._pods is None:
-            self._pods = Informer(
-                self._client,
-                Scope(POD),
-                view=registries.hosts_of_pod,
-                changed=lambda _, __: self._queue.add_after(Task(Duty.REGISTRIES), _POD_SECONDS),
-                clock=self._clock,
-                random=self._random,
-                list_by=lambda: [name for _, name, _ in self._namespaces.everywhere()],
-            )
-            self._pods.start()
-
-    def _settle_registries(self) -> Outcome:
+    def _make_plan(self) -> outcome.Outcome:
         """Works out what is wanted, and has everything looked at again when that changed."""
-        taken, before = self._taken, self._wanted
+        taken, before = self._taken, self._plan
         if taken is None:
             return Done()
         configuration, now = taken.configuration, self._clock.now()
-        secrets = self._nodes.secrets(configuration)
-        self._watch_pods(wanted=not configuration.registries and secrets is not Secrets.GIVE_BACK)
-        pods = self._pods
-        idle = secrets is Secrets.HOLD and (
-            configuration.pull_secrets == "never" or not self._filling.holds_ours(configuration.cluster_uid)
-        )
-        if idle or (secrets is Secrets.GIVE_BACK and not configuration.removing):
-            hosts: tuple[RegistryHost, ...] = ()
-        elif configuration.registries or configuration.removing:
-            hosts = registries.configured(configuration)
-        elif pods is None or not pods.synced:
+        wide = configuration.wide_secrets
+        followed = self._views.follow(wide=wide, cluster_uid=configuration.cluster_uid)
+        if not self._views.secrets_synced:
+            return RequeueAfter(_SYNC_POLL_SECONDS)
+        secrets, nodes = self._nodes.secrets(configuration), self._nodes.summary(configuration)
+        plan = self._planner.plan(taken, secrets, before, now)
+        if plan is None:
             return RequeueAfter(_SHORTEST_WAIT_SECONDS)
-        else:
-            known = before.registries if before is not None else self._known
-            hosts = registries.seen(
-                configuration,
-                [(namespace, hosts) for namespace, _, hosts in pods.everywhere()],
-                selected=self._is_selected,
-                known=known,
-                served_regions=self._cache.regions(),
-            )
-        self._queue.add(Task(Duty.REPORT))
-        wanted = Wanted(configuration, taken.at, hosts, secrets)
+        self._summary = nodes
         again_in = self._nodes.look_again_in(configuration)
-        outcome = Done() if again_in is None else RequeueAfter(max(_SHORTEST_WAIT_SECONDS, again_in))
-        if wanted == before:
-            return outcome
-        if before is None and self._previous is not None:
-            self._regions.take_over(self._previous, wanted, now)
-        if not configuration.removing:
-            self._regions.keep_only(wanted.regions)
-        self._wanted = wanted
-        for region in wanted.regions:
-            self._queue.add(Task(Duty.REGION, region))
-        for _, name, _view in self._namespaces.everywhere():
-            self._queue.add(Task(Duty.NAMESPACE, name))
-        return outcome
+        waits = [again_in] if again_in is not None else []
+        if not followed:
+            waits.append(_SHORTEST_WAIT_SECONDS)
+        if plan is not before:
+            if before is None and taken.previous is not None:
+                self._fetching.take_over(taken.previous, plan, now)
+            self._follow(plan, now)
+        self._queue.add(Task(Topic.REPORT))
+        return RequeueAfter(max(_SHORTEST_WAIT_SECONDS, min(waits))) if waits else Done()
 
-    def _visit_region(self, region: str) -> Outcome:
-        wanted = self._wanted
-        if wanted is None or region not in wanted.regions:
+    def _follow(self, plan: Plan, now: datetime) -> None:
+        self._fetching.follow(plan.kept_keys, now)
+        # While claimants have not spoken or nodes are in between, what seems unwanted may be wanted in a moment.
+        if plan.complete and plan.secrets is not Secrets.HOLD:
+            self._pool.keep_only(plan.kept_keys)
+        self._plan = plan
+        for key in plan.keys:
+            self._queue.add(Task(Topic.CREDENTIAL, key=key))
+        for name, _ in self._views.namespaces():
+            self._queue.add(Task(Topic.NAMESPACE, name))
+        self._queue.add(Task(Topic.STORE))
+        self._queue.add(Task(Topic.CLAIMANTS))
+
+    def _visit_credential(self, key: CredentialKey | None) -> outcome.Outcome:
+        plan = self._plan
+        if plan is None or key is None or key not in plan.keys:
             return Done()
-        if wanted.configuration.removing or not wanted.configuration.role_arn:
-            return Done()
-        visit = self._regions.visit(region, wanted, self._clock.now())
-        self._queue.add(Task(Duty.REPORT))
+        known = self._fetching.failing().get(key)
+        visit = self._fetching.visit(key, plan, self._clock.now())
+        self._queue.add(Task(Topic.REPORT))
+        self._queue.add_after(Task(Topic.CLAIMANTS), _GATHERING_SECONDS)
         if visit.refreshed:
-            self._metrics.refreshed(region)
-            _log.info("new credential", region=region)
-            for name in self._served(wanted):
-                self._queue.add(Task(Duty.NAMESPACE, name))
+            self._metrics.refreshed(key.region)
+            _log.info("new credential", identity=key.identity.named, region=key.region)
+            self._queue.add(Task(Topic.STORE))
+            for name in self._served_with(key, plan):
+                self._queue.add(Task(Topic.NAMESPACE, name))
         if visit.failure is not None:
             self._metrics.failed(visit.failure.code)
+            if key in plan.own_keys and (known is None or known.code != visit.failure.code):
+                self._events.say(_OUR_CONFIGURATION, visit.failure.code, visit.failure.message, warning=True)
             raise Retryable(str(visit.failure)) from visit.failure
         return RequeueAfter(max(_SHORTEST_WAIT_SECONDS, visit.come_back_in))
 
-    def _serve_namespace(self, name: str) -> Outcome:
-        wanted, view = self._wanted, self._namespaces.get("", name)
-        if wanted is None:
+    def _served_with(self, key: CredentialKey, plan: Plan) -> set[str]:
+        claims = [claim for claim in plan.claims if key in claim.credential_keys]
+        return {name for claim in claims for name in self._views.selected(claim.selection)}
+
+    def _serve_namespace(self, name: str) -> outcome.Outcome:
+        plan, view = self._plan, self._views.namespace(name)
+        if plan is None:
             return Done()
         try:
             if view is None or view.terminating:
                 # What is in it goes with it, and nothing may be made in it.
                 self._results.drop(name)
-            else:
-                self._results.put(name, self._bring(name, wanted))
-        except NotFilled as no:
-            self._results.put(name, NamespaceResult(wanted, error=NamespaceError(name, no.code, no.message)))
-            self._metrics.failed(no.code)
-            if no.retry:
-                raise Retryable(no.message) from no
+                return Done()
+            now = self._clock.now()
+            brought = self._filling.bring(
+                name,
+                [
+                    Share(claim, self._pool.offer_for(claim, now), plan.only_holds(claim))
+                    for claim in plan.claims_in(name, view.labels)
+                ],
+                cluster_uid=plan.configuration.cluster_uid,
+                untouchable=lambda found: _may_be_claimed(found, plan),
+                now=now,
+            )
+            self._note(name, plan, brought)
+            if brought.failure is not None:
+                raise brought.failure
+            if brought.to_retry:
+                raise Retryable("; ".join({refusal.message for refusal in brought.to_retry}))
         finally:
-            self._queue.add_after(Task(Duty.REPORT), _GATHERING_SECONDS)
+            self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
+            self._queue.add_after(Task(Topic.CLAIMANTS), _TELLING_SECONDS)
+            if not plan.configuration.wide_secrets and not self._views.sees_strangers:
+                self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS)
         return Done()
 
-    def _bring(self, name: str, wanted: Wanted) -> NamespaceResult:
-        configuration = wanted.configuration
-        if wanted.secrets is Secrets.GIVE_BACK or not self._is_selected(name):
-            self._filling.give_back(name, configuration.cluster_uid)
-            return NamespaceResult(wanted)
-        if wanted.secrets is Secrets.HOLD and name not in self._filling.holds_ours(configuration.cluster_uid):
-            return NamespaceResult(wanted)
-        return NamespaceResult(wanted, ready=self._filling.fill(name, configuration, self._offer(wanted)))
-
-    def _write_report(self) -> Outcome:
-        wanted = self._wanted
-        if wanted is None:
-            return Done()
-        now, removing = self._clock.now(), wanted.configuration.removing
-        alive, results, offer = self._alive(), self._results.of(wanted), self._offer(wanted)
-        nodes = self._nodes.summary(wanted.configuration)
-        selected = self._served(wanted)
-        errors = [result.error for result in results.values() if result.error is not None]
-        # What was given has expired where there is none that is good.
-        ready = [name for name in selected if offer.complete and name in results and results[name].ready]
-        waited = (now - wanted.changed_at).total_seconds()
-        if removing:
-            settled = alive <= results.keys()
-        else:
-            served = len(ready) + len(errors) >= len(selected)
-            settled = self._regions.all_proven(wanted) and (served or not offer.complete)
-        if not settled and waited < _SETTLING_SECONDS:
-            return RequeueAfter(_SETTLING_SECONDS - waited)
-        report = compose(
-            wanted,
-            now=now,
-            removed=removing
-            and settled
-            and not errors
-            and not alive & self._filling.holds_ours(wanted.configuration.cluster_uid)
-            and (wanted.configuration.nodes == "none" or (nodes is not None and nodes.left)),
-            proofs=self._regions.proofs(),
-            credentials=offer.credentials,
-            selected=selected,
-            ready=ready,
-            errors=errors,
-            nodes=nodes,
+    def _note(self, namespace: str, plan: Plan, brought: Brought) -> None:
+        """Remembers what came of a namespace, and says what is new and wrong."""
+        claims = {claim.key: claim for claim in plan.claims}
+        outcomes = {}
+        for key in brought.good_until.keys() | brought.refused.keys():
+            refusal = brought.refused.get(key)
+            secret, word = claims[key].secret_name, pull_secret.word_of(key)
+            outcomes[key] = Outcome(
+                claims[key],
+                brought.good_until.get(key),
+                NamespaceError(namespace, refusal.code, refusal.message, secret, word) if refusal else None,
+            )
+        left = brought.leftover
+        result = NamespaceResult(
+            plan.serial, outcomes, NamespaceError(namespace, left.code, left.message) if left else None
         )
-        again_in = self._reporter.write(report, wanted.configuration.cluster_uid)
+        before = self._results.put(namespace, result)
+        known = set(before.errors) if before is not None else set()
+        for error in result.errors:
+            self._metrics.failed(error.code)
+            if error not in known:
+                self._events.say(_secret(namespace, error.secret), error.code, error.message, warning=True)
+
+    def _store(self) -> outcome.Outcome:
+        if self._plan is not None:
+            self._keeping.keep(self._plan, self._clock.now())
+        return Done()
+
+    def _tell_claimants(self) -> outcome.Outcome:
+        if self._plan is not None:
+            self._telling.tell(self._plan, self._clock.now())
+        return Done()
+
+    def _write_report(self) -> outcome.Outcome:
+        plan, now, pod_identity = self._plan, self._clock.now(), self._pod_identity()
+        gone = self._views.configuration() is None
+        if plan is not None and not (gone and plan.configuration.removing):
+            again_in = self._telling.report(plan, self._summary, now)
+        elif gone and pod_identity is not None:
+            again_in = self._telling.report_without_add_on(pod_identity, now)
+        else:
+            return Done()
         return Done() if again_in is None else RequeueAfter(again_in)
 
-    def _offer(self, wanted: Wanted) -> Offer:
-        credentials = self._cache.good(wanted.regions, self._clock.now())
-        return Offer(wanted.registries, credentials, self._cache.role_of(credentials))
-
-    def _served(self, wanted: Wanted) -> frozenset[str]:
-        """The namespaces that are to have a pull secret now."""
-        match wanted.secrets:
-            case Secrets.GIVE_BACK:
-                return frozenset()
-            case Secrets.HOLD:
-                return self._selected() & self._filling.holds_ours(wanted.configuration.cluster_uid)
-            case Secrets.FILL:
-                return self._selected()
-
-    def _is_selected(self, name: str) -> bool:
-        taken, view = self._taken, self._namespaces.get("", name)
-        return (
-            taken is not None
-            and view is not None
-            and not view.terminating
-            and selects_namespace(taken.configuration.pull_secret, name, view.labels)
-        )
-
-    def _alive(self) -> frozenset[str]:
-        return frozenset(name for _, name, view in self._namespaces.everywhere() if not view.terminating)
-
-    def _selected(self) -> frozenset[str]:
-        return frozenset(name for name in self._alive() if self._is_selected(name))
-
     def _namespace_changed(self, name: str) -> None:
-        self._queue.add(Task(Duty.NAMESPACE, name))
-        if self._pods is not None:
-            self._queue.add_after(Task(Duty.REGISTRIES), _POD_SECONDS)
-
-    def _expiries(self) -> Mapping[str, datetime]:
-        wanted = self._wanted
-        if wanted is None:
-            return {}
-        held = self._cache.good(wanted.regions, self._clock.now())
-        return {region: credential.expires_at for region, credential in held.items()}
+        self._queue.add(Task(Topic.NAMESPACE, name))
+        if self._views.pods_are_watched:
+            self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS)
 
 
-def _namespace_view(obj: Object) -> NamespaceView:
-    metadata = obj["metadata"]
-    return NamespaceView(dict(metadata.get("labels") or {}), "deletionTimestamp" in metadata)
+_OUR_CONFIGURATION: Object = {
+    "apiVersion": CONFIG_MAP.api_version,
+    "kind": CONFIG_MAP.kind,
+    "metadata": {"name": CONFIGURATION_NAME, "namespace": NAMESPACE_NAME},
+}
 
 
-def _configuration_text(obj: Object) -> str:
-    return str((obj.get("data") or {}).get(CONFIGURATION_KEY, ""))
+def _secret(namespace: str, name: str) -> Object:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": metadata}
+
+
+def _may_be_claimed(found: SecretView, plan: Plan) -> bool:
+    """Whether a secret may be a claimant's who has not spoken yet, or is one's who wants nothing taken back now."""
+    claim = pull_secret.claim_of(found)
+    return claim in plan.suspended or (not plan.complete and claim.source in _UNTOUCHABLE)

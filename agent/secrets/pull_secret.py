@@ -1,7 +1,7 @@
-"""The pull secret: what it should be, whose the one is that stands there, and what can be recovered from it. Pure.
+"""A pull secret: what it should be, and whose the one is that stands there. Pure.
 
-Annotations carry when the credential was issued, when it expires and for which role it is, so that a new agent
-finds all of it again; never a secret. Called by `agent.secrets.filling` and, at start, by `agent.secrets.loop`.
+Annotations say for which claim it was made, when the credential was issued, when it expires and for which role it is;
+never a secret. Called by `agent.secrets.filling`, `agent.secrets.watching` and `agent.secrets.telling`.
 """
 
 from __future__ import annotations
@@ -9,40 +9,45 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from aws import registry_hosts
-from aws.credentials import RegistryCredential
-from aws.docker_config import docker_config
-from aws.registry_hosts import RegistryHost
+from agent.secrets.claims import ClaimKey, ClaimSource
+from agent.secrets.content import LabelledContent
 from kube.objects import SECRET, Object
-from schemas.agent_documents import SECRET_NAME, labels
+from schemas.agent_documents import labels
 from schemas.times import format_time, parse_time
 
 ADD_ON = "awsECR"
 TYPE = "kubernetes.io/dockerconfigjson"
 DATA_KEY = ".dockerconfigjson"
+CLAIM = "pullpass.dev/claim"
 ISSUED_AT = "pullpass.dev/issued-at"
 EXPIRES_AT = "pullpass.dev/expires-at"
 ROLE_ARN = "pullpass.dev/role-arn"
 
-# https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html: valid for 12 hours.
-LONGEST_LIFE = timedelta(hours=12)
-_CLOCK_SKEW = timedelta(minutes=5)
+MANAGED_BY_US = "app.kubernetes.io/managed-by=pullpass"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _CLUSTER = "pullpass.dev/cluster"
+_WORDS = {
+    ClaimSource.ADD_ON: "add-on",
+    ClaimSource.PUBLIC: "public",
+    ClaimSource.CUSTOM: "custom",
+    ClaimSource.ADOPTED: "adopted",
+}
+_SOURCES = {word: source for source, word in _WORDS.items()}
 
 
 @dataclass(frozen=True)
 class SecretView:
-    """A secret by our name as far as it matters here, without what it holds: `digest` stands for that.
+    """A secret as far as it matters here, without what it holds: `digest` stands for that.
 
     `labels` and `annotations` are those of ours only (`pullpass.dev/…`, `app.kubernetes.io/managed-by`).
     """
 
     namespace: str
+    name: str
     uid: str
     resource_version: str
     type: str
@@ -51,23 +56,12 @@ class SecretView:
     digest: str
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What an existing secret still offers: one credential per region, and the role they are for ("": several).
-
-    `registries` are those that it names.
-    """
-
-    credentials: tuple[RegistryCredential, ...]
-    registries: tuple[RegistryHost, ...]
-    role_arn: str
-
-
 def view(obj: Object) -> SecretView:
     """The view of a Secret object."""
     metadata = obj["metadata"]
     return SecretView(
         namespace=metadata["namespace"],
+        name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         type=obj.get("type", ""),
@@ -83,70 +77,66 @@ def is_ours(found: SecretView, cluster_uid: str) -> bool:
     The type of a secret cannot be changed, and deleting it to make it anew would leave a gap, so one of another
     type is left to whoever made it.
     """
-    return found.type == TYPE and _carries_our_labels(found, cluster_uid)
+    return found.type == TYPE and _are_ours(found.labels, cluster_uid)
 
 
 def why_not_ours(found: SecretView, cluster_uid: str) -> str:
     """What to tell the user of a secret for which `is_ours` is false."""
-    where = f"secret {SECRET_NAME} in namespace {found.namespace}"
-    if _carries_our_labels(found, cluster_uid):
+    where = f"secret {found.name} in namespace {found.namespace}"
+    if _are_ours(found.labels, cluster_uid):
         return f"{where} has type {found.type}, not {TYPE}; delete it and it is made anew"
     if found.labels.get(_MANAGED_BY) == "pullpass" and _CLUSTER in found.labels:
         return f"{where} carries the labels of another cluster; delete it and it is made anew"
     return f"{where} was not made by Pullpass; delete or rename it"
 
 
-def hosts_of(registries: Iterable[RegistryHost], regions: Iterable[str]) -> Mapping[str, str]:
-    """Every `auths` entry that is wanted: host or glob, to the region whose credential opens it."""
-    wanted = set(regions)
-    entries = {}
-    for registry in registries:
-        if registry.region in wanted:
-            entries[registry.host] = registry.region
-            entries[registry.wildcard] = registry.region
-    return entries
+def standing_of(obj: Object) -> LabelledContent | None:
+    """What a secret of ours holds now; None where that cannot be read.
+
+    Whoever may write secrets in that namespace may have written it: it goes back to the same secret, never elsewhere.
+    """
+    annotations = obj["metadata"].get("annotations") or {}
+    try:
+        return LabelledContent(
+            base64.b64decode(obj["data"][DATA_KEY], validate=True),
+            parse_time(annotations[ISSUED_AT]),
+            parse_time(annotations[EXPIRES_AT]),
+            annotations.get(ROLE_ARN, ""),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def expires_at(found: SecretView) -> datetime | None:
+    """Until when what it holds is good, as its annotation says; None where there is none."""
+    try:
+        return parse_time(found.annotations[EXPIRES_AT])
+    except (KeyError, ValueError):
+        return None
 
 
 def desired(
-    *,
-    namespace: str,
-    cluster_uid: str,
-    registries: Iterable[RegistryHost],
-    credentials: Mapping[str, RegistryCredential],
-    role_arn: str,
+    *, namespace: str, name: str, claim: ClaimKey, cluster_uid: str, content: LabelledContent
 ) -> Object:
-    """The secret that `namespace` should have.
-
-    Args:
-        namespace: Where it goes.
-        cluster_uid: Of this cluster, for the labels.
-        registries: All that are wanted; those of a region without a credential are left out.
-        credentials: By region; those that are good now.
-        role_arn: The role that all of them are for, "" when not all are for the same.
-
-    Raises:
-        ValueError: no registry has a credential: an empty secret must never replace a good one.
-    """
-    entries = hosts_of(registries, credentials)
-    used = [credentials[region] for region in set(entries.values())]
-    content = docker_config({host: credentials[region] for host, region in entries.items()})
+    """The secret that `namespace` should have for `claim`."""
     annotations = {
-        ISSUED_AT: format_time(min(credential.issued_at for credential in used)),
-        EXPIRES_AT: format_time(min(credential.expires_at for credential in used)),
+        CLAIM: word_of(claim),
+        ISSUED_AT: format_time(content.issued_at),
+        EXPIRES_AT: format_time(content.expires_at),
     }
-    if role_arn:
-        annotations[ROLE_ARN] = role_arn
+    if content.role_arn:
+        annotations[ROLE_ARN] = content.role_arn
     return {
         "apiVersion": SECRET.api_version,
         "kind": SECRET.kind,
         "metadata": {
-            "name": SECRET_NAME,
+            "name": name,
             "namespace": namespace,
             "labels": dict(labels(cluster_uid, ADD_ON)),
             "annotations": annotations,
         },
         "type": TYPE,
-        "data": {DATA_KEY: base64.b64encode(content).decode()},
+        "data": {DATA_KEY: base64.b64encode(content.data).decode()},
     }
 
 
@@ -160,42 +150,26 @@ def differs(found: SecretView, wanted: Object) -> bool:
     )
 
 
-def recover(obj: Object, now: datetime) -> Recovered | None:
-    """The credentials in a secret of ours, or None when nothing in it is good any more.
-
-    What it says is believed only within ECR's limits: whoever may write secrets in that namespace may have
-    written it. Several regions share the earliest times.
-    """
-    annotations = obj["metadata"].get("annotations") or {}
-    credentials: dict[str, RegistryCredential] = {}
-    hosts = []
-    try:
-        issued_at = parse_time(annotations[ISSUED_AT])
-        expires_at = parse_time(annotations[EXPIRES_AT])
-        auths = json.loads(base64.b64decode(obj["data"][DATA_KEY], validate=True))["auths"]
-        for host, entry in auths.items():
-            registry = registry_hosts.parse(host)
-            if registry is None:
-                continue
-            hosts.append(registry)
-            username, password = entry["username"], entry["password"]
-            if not isinstance(username, str) or not isinstance(password, str):
-                return None
-            credentials[registry.region] = RegistryCredential(
-                registry.region, username, password, issued_at, expires_at
-            )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    # Issued by our clock, expiring by AWS's.
-    longest = LONGEST_LIFE + _CLOCK_SKEW
-    if issued_at > now + _CLOCK_SKEW or not now < expires_at <= issued_at + longest or not hosts:
-        return None
-    return Recovered(tuple(credentials.values()), tuple(hosts), annotations.get(ROLE_ARN, ""))
+def word_of(claim: ClaimKey) -> str:
+    """A claim in an annotation, and in the report: `add-on`, `public`, `custom/NAME` or `adopted/NAME`."""
+    word = _WORDS[claim.source]
+    return f"{word}/{claim.name}" if claim.name else word
 
 
-def _carries_our_labels(found: SecretView, cluster_uid: str) -> bool:
+def claim_of(found: SecretView) -> ClaimKey:
+    """The claim that a secret of ours was made for; the add-on's where an older agent did not say."""
+    word, _, name = found.annotations.get(CLAIM, "").partition("/")
+    return ClaimKey(_SOURCES.get(word, ClaimSource.ADD_ON), name)
+
+
+def carries_our_labels(obj: Object, cluster_uid: str) -> bool:
+    """Whether an object, of which perhaps only the metadata is known, carries this cluster's labels."""
+    return _are_ours(obj["metadata"].get("labels") or {}, cluster_uid)
+
+
+def _are_ours(found: Mapping[str, str], cluster_uid: str) -> bool:
     expected = labels(cluster_uid, ADD_ON)
-    return all(found.labels.get(name) == expected[name] for name in (_MANAGED_BY, _CLUSTER))
+    return all(found.get(name) == expected[name] for name in (_MANAGED_BY, _CLUSTER))
 
 
 def _ours(members: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,23 +1,28 @@
 """The report that the hub reads: written when it says something new, not more often than is worth reading.
 
 `compose` is pure; `Reporter` writes ConfigMap `pullpass-status` by server-side apply and remembers what it says.
-Called by `agent.secrets.loop` for the key of the report.
+Called by `agent.secrets.telling`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypedDict
 
 from agent.nodes.summing import Secrets
-from agent.secrets.pull_secret import ADD_ON
-from agent.secrets.regions import Proof, Wanted
+from agent.secrets.duties import Contribution
+from agent.secrets.fetching import Failing, Proof
+from agent.secrets.identity import CredentialKey
+from agent.secrets.plan import Plan
+from agent.secrets.pull_secret import ADD_ON, word_of
 from aws.credentials import RegistryCredential
 from kube.client import Client
 from kube.errors import NotFound
 from kube.objects import CONFIG_MAP
 from schemas.agent_documents import (
+    FAILURE_LIMIT,
     NAMESPACE_ERROR_LIMIT,
     NAMESPACE_NAME,
     REPORT_KEY,
@@ -31,78 +36,139 @@ from schemas.agent_documents import (
     load_report,
 )
 from schemas.node_documents import ReportedNodes
+from schemas.pod_identity_documents import PodIdentityConfiguration
+from schemas.reported import ReportedFailure, ReportedWebhook
 from schemas.version import __version__
 
 SHORTEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 600.0
 
 
-def compose(
-    wanted: Wanted,
-    *,
-    now: datetime,
-    removed: bool,
-    proofs: Mapping[str, Proof],
-    credentials: Mapping[str, RegistryCredential],
-    selected: Collection[str],
-    ready: Collection[str],
-    errors: Collection[NamespaceError],
-    nodes: ReportedNodes | None = None,
-) -> AgentReport:
-    """The report on `wanted`.
+class _ByAll(TypedDict):
+    """What does not hang on the plan."""
 
-    Args:
-        wanted: Whose generation is spoken of.
-        now: When.
-        removed: Everything was given back.
-        proofs: By region, of any generation; those of another are only asked when all of it last succeeded.
-        credentials: By region, the good ones.
-        selected: Namespaces that are to have the secret.
-        ready: Those that have it.
-        errors: What keeps the others from it.
-        nodes: What the drivers say, where there are any.
+    custom_resources: tuple[int, int] | None
+    labelled_secrets: tuple[int, int] | None
+    leader: str
+    webhook: ReportedWebhook | None
+    elsewhere: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known when a report is made.
+
+    `credentials` are the good ones. `selected` and `ready` are namespaces of the add-on's own pull secrets. `errors`
+    are the add-on's own, duties contribute theirs. `elsewhere` counts secrets of ours by other names than the usual.
     """
-    regions = wanted.regions
+
+    now: datetime
+    removed: bool = False
+    proofs: Mapping[CredentialKey, Proof] = field(default_factory=dict)
+    failing: Mapping[CredentialKey, Failing] = field(default_factory=dict)
+    credentials: Mapping[CredentialKey, RegistryCredential] = field(default_factory=dict)
+    selected: Collection[str] = ()
+    ready: Collection[str] = ()
+    errors: Collection[NamespaceError] = ()
+    contributions: Collection[Contribution] = ()
+    nodes: ReportedNodes | None = None
+    leader: str = ""
+    webhook: ReportedWebhook | None = None
+    elsewhere: int = 0
+
+
+def compose(plan: Plan, found: Found) -> AgentReport:
+    """The report on `plan`."""
+    own, proofs = plan.own_keys, found.proofs
     current = [
-        proofs[region]
-        for region in regions
-        if region in proofs and proofs[region].generation == wanted.configuration.generation
+        proofs[key]
+        for key in own
+        if key in proofs and proofs[key].generation == plan.configuration.generation
     ]
     failed = [proof for proof in current if not proof.succeeded]
     # One region speaks for all: the first that failed, or any once all have succeeded.
-    spoken_for = failed[0] if failed else current[0] if current and len(current) == len(regions) else None
-    verified = [proof.verified_at for region, proof in proofs.items() if region in regions]
-    times = [moment for moment in verified if moment is not None]
-    everywhere = bool(regions) and len(times) == len(regions)
+    spoken_for = failed[0] if failed else current[0] if current and len(current) == len(own) else None
+    times = [proofs[key].verified_at for key in own if key in proofs]
+    verified = [moment for moment in times if moment is not None]
+    errors = [*found.errors, *(error for each in found.contributions for error in each.errors)]
     return AgentReport(
-        generation=wanted.configuration.generation,
+        generation=plan.configuration.generation,
         agent_version=__version__,
-        written_at=now,
-        removed=removed,
-        registries=tuple(registry.host for registry in wanted.registries),
+        written_at=found.now,
+        removed=found.removed,
+        registries=tuple(registry.host for registry in plan.registries),
         hops=tuple(
             ReportedHop(hop.name.value, hop.succeeded, hop.code, hop.message)
             for hop in (spoken_for.hops if spoken_for else ())
         ),
-        verified_at=min(times) if everywhere else None,
+        verified_at=min(verified) if own and len(verified) == len(own) else None,
         credentials=tuple(
-            ReportedCredential(
-                region=region,
-                registries=tuple(registry.host for registry in wanted.registries_of(region)),
-                issued_at=credentials[region].issued_at,
-                expires_at=credentials[region].expires_at,
-            )
-            for region in regions
-            if region in credentials
+            _credential(plan, key, found.credentials[key]) for key in plan.keys if key in found.credentials
         ),
-        namespaces_selected=len(selected),
-        namespaces_ready=len(ready),
+        namespaces_selected=len(found.selected),
+        namespaces_ready=len(found.ready),
         namespace_errors=tuple(
-            sorted(errors, key=lambda error: (error.namespace, error.code))[:NAMESPACE_ERROR_LIMIT]
+            sorted(errors, key=lambda error: (error.namespace, error.claim, error.code))[
+                :NAMESPACE_ERROR_LIMIT
+            ]
         ),
-        pull_secrets=wanted.secrets is Secrets.FILL
-        or (wanted.secrets is Secrets.HOLD and bool(wanted.registries)),
-        nodes=nodes,
+        pull_secrets=plan.secrets is Secrets.FILL
+        or (plan.secrets is Secrets.HOLD and bool(plan.own_claims) and bool(plan.registries)),
+        nodes=found.nodes,
+        failures=tuple(_failure(plan, key, found.failing[key]) for key in plan.keys if key in found.failing)[
+            :FAILURE_LIMIT
+        ],
+        **_by_all(found),
+    )
+
+
+def compose_without_add_on(configuration: PodIdentityConfiguration, found: Found) -> AgentReport:
+    """The report where there is nothing to do but to serve the pod identity webhook."""
+    return AgentReport(
+        generation=configuration.generation,
+        agent_version=__version__,
+        written_at=found.now,
+        pull_secrets=False,
+        **_by_all(found),
+    )
+
+
+def _by_all(found: Found) -> _ByAll:
+    return {
+        "custom_resources": _sum(each.custom_resources for each in found.contributions),
+        "labelled_secrets": _sum(each.labelled_secrets for each in found.contributions),
+        "leader": found.leader,
+        "webhook": found.webhook,
+        "elsewhere": found.elsewhere,
+    }
+
+
+def _sum(pairs: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """(all, those that are well) over all who have any; None where nobody has."""
+    counted = [pair for pair in pairs if pair is not None]
+    return (sum(pair[0] for pair in counted), sum(pair[1] for pair in counted)) if counted else None
+
+
+def _credential(plan: Plan, key: CredentialKey, credential: RegistryCredential) -> ReportedCredential:
+    hosts = [registry.host for registry in plan.registries_of(key)]
+    return ReportedCredential(
+        region=key.region,
+        registries=tuple(dict.fromkeys(hosts)),
+        issued_at=credential.issued_at,
+        expires_at=credential.expires_at,
+        identity=key.identity.named,
+    )
+
+
+def _failure(plan: Plan, key: CredentialKey, failing: Failing) -> ReportedFailure:
+    claims = [claim for claim in plan.claims if key in claim.credential_keys]
+    return ReportedFailure(
+        identity=key.identity.named,
+        region=key.region,
+        code=failing.code,
+        message=failing.message,
+        since=failing.since,
+        claim=word_of(claims[0].key) if claims else "",
     )
 
 

@@ -43,11 +43,13 @@ class Server:
     """What the API server said of itself: its `version` as (major, minor) (zeros: unknown), `named` in its own words.
 
     `token_audiences` are those that kubelets may ask workloads' tokens for, as far as our ClusterRole says.
+    `has_eks_webhook`: the EKS pod identity webhook is installed in the cluster.
     """
 
     version: tuple[int, int] = (0, 0)
     named: str = ""
     token_audiences: frozenset[str] = frozenset()
+    has_eks_webhook: bool = False
 
 
 @dataclass(frozen=True)

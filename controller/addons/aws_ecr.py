@@ -7,29 +7,43 @@ credentials of its own (`agent.nodes`). The agent's report is the proof: the Dep
 
 from __future__ import annotations
 
-from aws import registry_hosts
-from aws.arns import parse_role
-from controller.addons import ecr_nodes, ecr_reports
+from controller.addons import ecr_nodes, ecr_reports, webhook_reports
 from controller.addons.addon import AddOn, Context, Departure, Evidence
-from controller.addons.agent_objects import DEPLOYMENT_KEY, REPORT_KEY, agent_objects
+from controller.addons.agent_objects import DEPLOYMENT_KEY, REPORT_KEY, SHARED_KEYS
+from controller.addons.ecr_configuration import (
+    KEY,
+    audience_of,
+    ecr_objects,
+    needs_custom_resources,
+    needs_wide_secrets,
+    serves_nodes,
+    wishes_of,
+)
+from controller.addons.ecr_details import details
 from controller.addons.ecr_reports import Finding
-from controller.addons.node_objects import DAEMON_SET_KEY, node_objects
-from kube.objects import Object
-from schemas.addons.aws_ecr import AwsEcr
-from schemas.addons.aws_workload_identity import AwsWorkloadIdentity
-from schemas.agent_documents import AgentConfiguration, AgentReport
+from controller.addons.node_objects import DAEMON_SET_KEY
+from controller.addons.webhook_objects import WEBHOOK_KEY
+from controller.agent_rights import CUSTOM_RESOURCES_ROLE, WIDE_SECRETS_ROLE
+from kube.objects import CLUSTER_ROLE_BINDING, Object, ObjectKey
+from schemas.agent_documents import AgentReport
 from schemas.manifest import Manifest
-from schemas.node_documents import NodeConfiguration
-from schemas.status import AddOnStatus, Issue, Json, State
-from schemas.times import format_time
+from schemas.status import AddOnStatus, Issue, State
 
-KEY = "awsECR"
+__all__ = ["ADD_ON", "KEY"]
 
 _FIRST_WITH_SERVICE_ACCOUNTS = (
     1,
     34,
 )  # KEP-4412: the kubelet hands workloads' tokens to credential providers
-_LEAVING = "leaving"
+_WIDE_KEY = ObjectKey(CLUSTER_ROLE_BINDING.api_version, CLUSTER_ROLE_BINDING.kind, "", WIDE_SECRETS_ROLE)
+_CUSTOM_KEY = ObjectKey(
+    CLUSTER_ROLE_BINDING.api_version, CLUSTER_ROLE_BINDING.kind, "", CUSTOM_RESOURCES_ROLE
+)
+
+# Words of a stage: what is on its way out, and what the agent or the drivers need until it is gone.
+_LEAVING = "leaving"  # drivers
+_NARROWING = "narrowing"  # pull secrets by other names than the agent's own
+_RELEASING = "releasing"  # custom resources, which carry a finalizer
 
 
 def enabled(manifest: Manifest) -> bool:
@@ -39,11 +53,13 @@ def enabled(manifest: Manifest) -> bool:
 
 def obstacles(context: Context) -> tuple[Issue, ...]:
     """No role to assume, tokens that AWS will not believe, or a cluster that is too old for what is asked."""
-    wishes = _wishes(context)
+    wishes = wishes_of(context)
     if wishes.by_instance_role(context.manifest.provider):
         return ()
     found = list(context.identity.issues) if context.identity.blocks else []
     if not wishes.role_arn and wishes.identity == "shared":
+        if wishes.pull_secret.brings_identities:
+            return ()  # whether AWS believes those, they say themselves
         found.insert(0, context.issue("RoleArnMissing"))
     if wishes.identity == "serviceAccount":
         found += _against_service_accounts(context)
@@ -51,31 +67,50 @@ def obstacles(context: Context) -> tuple[Issue, ...]:
 
 
 def stage(context: Context, evidence: Evidence) -> str:
-    """`leaving` while drivers that are no longer wanted give back what they did."""
-    if _wishes(context).by_nodes or DAEMON_SET_KEY not in evidence:
-        return ""
+    """What is no longer wanted and must be given back before rights or drivers go, in words; "" for nothing."""
+    wishes = wishes_of(context)
     report = ecr_reports.report_of(evidence)
-    current = report is not None and report.generation >= context.generation
-    gone = current and report is not None and report.nodes is not None and report.nodes.left
-    return "" if gone else _LEAVING
+    current = report if report is not None and report.generation >= context.generation else None
+    words = []
+    if DAEMON_SET_KEY in evidence and not serves_nodes(context):
+        left = current is not None and current.nodes is not None and current.nodes.left
+        words += [] if left else [_LEAVING]
+    if _WIDE_KEY in evidence and not needs_wide_secrets(wishes):
+        words += [] if current is not None and not current.elsewhere else [_NARROWING]
+    if _CUSTOM_KEY in evidence and not needs_custom_resources(wishes):
+        released = current is not None and not (current.custom_resources or (0, 0))[0]
+        words += [] if released else [_RELEASING]
+    return " ".join(words)
 
 
 def desired(context: Context, stage: str = "") -> tuple[Object, ...]:
     """The agent, and the drivers where nodes are to get credentials themselves or have some to give back."""
-    nodes = "serving" if _wishes(context).by_nodes else "leaving" if stage == _LEAVING else "none"
-    return _objects(context, nodes=nodes, removing=False)
+    wishes = wishes_of(context)
+    words = stage.split()
+    return ecr_objects(
+        context,
+        nodes="serving" if serves_nodes(context) else "leaving" if _LEAVING in words else "none",
+        removing=False,
+        # Secrets of custom resources have other names.
+        wide_secrets=needs_wide_secrets(wishes) or bool({_NARROWING, _RELEASING} & set(words)),
+        custom_resources=needs_custom_resources(wishes) or _RELEASING in words,
+    )
 
 
 def observe(context: Context, evidence: Evidence) -> AddOnStatus:
     """What the Deployment and the report say, as one status."""
-    wishes = _wishes(context)
     in_the_way = obstacles(context)
     report = ecr_reports.report_of(evidence)
     installed = ecr_reports.installed(context, evidence.get(DEPLOYMENT_KEY), report)
-    nodes_ready = ecr_nodes.ready(context, report) if wishes.by_nodes else None
+    by_nodes = serves_nodes(context)
+    nodes_ready = ecr_nodes.ready(context, report) if by_nodes else None
     verified = _verified(context, report)
-    left = () if wishes.by_nodes else ecr_nodes.not_cleaned(context, report)
-    state, reason = _state(context, in_the_way, installed, verified, nodes_ready=nodes_ready, report=report)
+    webhook = None if in_the_way else webhook_reports.serving(context, evidence, WEBHOOK_KEY, report)
+    left = () if by_nodes else ecr_nodes.not_cleaned(context, report)
+    failures = ecr_reports.failure_issues(context, report, told={issue.code for issue in verified.issues})
+    state, reason = _state(
+        context, in_the_way, installed, verified, nodes_ready=nodes_ready, webhook=webhook, report=report
+    )
     identity = context.identity
     conditions = [
         context.condition("IssuerUsable", identity.status, identity.reason, identity.message),
@@ -84,6 +119,10 @@ def observe(context: Context, evidence: Evidence) -> AddOnStatus:
     if nodes_ready is not None:
         conditions.append(
             context.condition("NodesReady", nodes_ready.status, nodes_ready.reason, nodes_ready.message)
+        )
+    if webhook is not None:
+        conditions.append(
+            context.condition("WebhookServing", webhook.status, webhook.reason, webhook.message)
         )
     conditions += [
         context.condition("CredentialsVerified", verified.status, verified.reason, verified.message),
@@ -97,10 +136,12 @@ def observe(context: Context, evidence: Evidence) -> AddOnStatus:
             *installed.issues,
             *(nodes_ready.issues if nodes_ready is not None else ()),
             *verified.issues,
+            *failures,
             *ecr_reports.namespace_issues(context, report),
+            *(webhook.issues if webhook is not None else ()),
             *left,
         ),
-        details=_details(context, report),
+        details=details(context, report, webhook),
     )
 
 
@@ -109,7 +150,7 @@ def remove(context: Context, evidence: Evidence) -> Departure:
     report = ecr_reports.report_of(evidence)
     left = ecr_nodes.not_cleaned(context, report)
     if report is not None and report.removed and report.generation >= context.generation:
-        status = AddOnStatus(State.REMOVING, issues=left, details=_details(context, report))
+        status = AddOnStatus(State.REMOVING, issues=left, details=details(context, report))
         return Departure(finished=True, status=status, last=(REPORT_KEY,))
     installed = ecr_reports.installed(context, evidence.get(DEPLOYMENT_KEY), report)
     by_nodes = DAEMON_SET_KEY in evidence
@@ -123,14 +164,16 @@ def remove(context: Context, evidence: Evidence) -> Departure:
             context.condition("Ready", "False", "Removing", waiting),
         ),
         issues=(*installed.issues, *left),
-        details=_details(context, report),
+        details=details(context, report),
     )
-    objects = _objects(context, nodes="leaving" if by_nodes else "none", removing=True)
+    objects = ecr_objects(
+        context,
+        nodes="leaving" if by_nodes else "none",
+        removing=True,
+        wide_secrets=_WIDE_KEY in evidence,
+        custom_resources=_CUSTOM_KEY in evidence,
+    )
     return Departure(finished=False, status=status, objects=objects)
-
-
-def _wishes(context: Context) -> AwsEcr:
-    return context.manifest.aws_ecr or AwsEcr()
 
 
 def _against_service_accounts(context: Context) -> list[Issue]:
@@ -139,7 +182,7 @@ def _against_service_accounts(context: Context) -> list[Issue]:
         return []
     if server.version < _FIRST_WITH_SERVICE_ACCOUNTS:
         return [context.issue("KubernetesTooOldForServiceAccounts")]
-    audience = _audience(context)
+    audience = audience_of(context)
     if server.token_audiences & {audience, "*"}:
         return []
     patch = f'[{{"op": "add", "path": "/rules/0/resources/-", "value": "{audience}"}}]'
@@ -150,86 +193,20 @@ def _against_service_accounts(context: Context) -> list[Issue]:
     return [context.issue("RightsMissing", {"MESSAGE": words})]
 
 
-def _audience(context: Context) -> str:
-    return (context.manifest.aws_workload_identity or AwsWorkloadIdentity()).audience
-
-
-def _objects(context: Context, *, nodes: str, removing: bool) -> tuple[Object, ...]:
-    wishes = _wishes(context)
-    registries = ecr_reports.registries(context.manifest, wishes)
-    if not wishes.by_pull_secrets or not wishes.role_arn:
-        pull_secrets = "never"
-    else:
-        pull_secrets = "rest" if wishes.by_nodes else "always"
-    configuration = AgentConfiguration(
-        generation=context.generation,
-        cluster_uid=context.uid,
-        organisation=context.key.org,
-        cluster=context.key.name,
-        removing=removing,
-        role_arn=wishes.role_arn or "",
-        audience=_audience(context),
-        region=context.manifest.region,
-        registries=registries,
-        verify_image=wishes.verify_image,
-        pull_secret=wishes.pull_secret,
-        aws=context.connection.aws,
-        pull_secrets=pull_secrets,
-        nodes=nodes,
-        node_selector=wishes.node.selector,
-    )
-    found = agent_objects(configuration, add_on=KEY, image=context.agent_image)
-    if nodes == "none":
-        return found
-    return (
-        *found,
-        *node_objects(
-            NodeConfiguration(
-                generation=context.generation,
-                cluster_uid=context.uid,
-                organisation=context.key.org,
-                cluster=context.key.name,
-                removing=removing or nodes == "leaving",
-                role_arn=wishes.role_arn,
-                identity=wishes.identity,
-                audience=_audience(context),
-                region=_region(context.manifest, registries),
-                match_images=_match_images(context.manifest, wishes),
-                verify_image=wishes.verify_image,
-                node=wishes.node,
-                aws=context.connection.aws,
-            ),
-            add_on=KEY,
-            image=context.agent_image,
-        ),
-    )
-
-
-def _region(manifest: Manifest, registries: tuple[str, ...]) -> str | None:
-    """Where the plugin asks STS: in the provider's region, else in the first registry's."""
-    first = registry_hosts.parse(registries[0]) if registries else None
-    return manifest.region or (first.region if first is not None else None)
-
-
-def _match_images(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
-    """The registries that the user named; else all of the partition, where it is known."""
-    if wishes.registries:
-        return wishes.registries
-    if wishes.role_arn:
-        return registry_hosts.kubelet_patterns(parse_role(wishes.role_arn).partition)
-    region = manifest.region
-    return registry_hosts.kubelet_patterns(None if region is None else registry_hosts.partition_of(region))
-
-
 def _verified(context: Context, report: AgentReport | None) -> Finding:
     """The condition CredentialsVerified: from the drivers, from the agent, or from both where both deliver."""
     found = []
     nodes = report.nodes if report is not None else None
-    if nodes is not None and nodes.desired and _wishes(context).by_nodes:
+    if nodes is not None and nodes.desired and serves_nodes(context):
         found.append(ecr_nodes.verified(context, nodes))
     if report is None or report.pull_secrets:
         found.append(ecr_reports.verify(context, report))
-    found = found or [Finding("Unknown", "NotVerifiedYet", "no node has run the plugin yet")]
+    if not found and serves_nodes(context):
+        found.append(Finding("Unknown", "NotVerifiedYet", "no node has run the plugin yet"))
+    elif not found:
+        found.append(
+            Finding("Unknown", "NothingToVerify", "each custom resource says whether its identity works")
+        )
     by_status = {finding.status: finding for finding in reversed(found)}
     return by_status.get("False") or by_status.get("True") or found[-1]
 
@@ -241,6 +218,7 @@ def _state(
     verified: Finding,
     *,
     nodes_ready: Finding | None,
+    webhook: Finding | None,
     report: AgentReport | None,
 ) -> tuple[State, str]:
     """The state and, in one word, why: the first of these that holds, from what only a person can mend to Ready."""
@@ -266,6 +244,15 @@ def _state(
         ]
     elif nodes_ready is not None:
         holds += _nodes_in_the_way(context, nodes_ready, report)
+    holds += [
+        (report.failures, State.DEGRADED, "CredentialsFailing"),
+        (report.namespace_errors, State.DEGRADED, "NamespaceErrors"),
+    ]
+    if webhook is not None:
+        holds += [
+            (webhook.issues, State.DEGRADED, webhook.reason),
+            (webhook.status != "True", State.INSTALLING, webhook.reason),
+        ]
     return next(((state, reason) for is_so, state, reason in holds if is_so), (State.READY, "Ready"))
 
 
@@ -286,65 +273,14 @@ def _nodes_in_the_way(
     ]
 
 
-def _details(context: Context, report: AgentReport | None) -> Json:
-    delivery, reason = _delivery(context, report)
-    details: Json = {"delivery": delivery, "deliveryReason": reason}
-    if report is None:
-        return details
-    nodes = report.nodes
-    if nodes is not None:
-        details["nodes"] = ecr_nodes.details(nodes)
-    expiry = min((credential.expires_at for credential in report.credentials), default=None)
-    by_node = nodes.verified.at if nodes is not None else None
-    verified_at = min((moment for moment in (report.verified_at, by_node) if moment), default=None)
-    details["registries"] = list(report.registries)
-    details["credentials"] = {
-        "verifiedAt": format_time(verified_at) if verified_at else None,
-        "verifiedFrom": "node" if by_node and not report.verified_at else "agent",
-        "expiresAt": format_time(expiry) if expiry else None,
-    }
-    if report.pull_secrets or report.namespaces_selected:
-        details["namespaces"] = {
-            "selected": report.namespaces_selected,
-            "ready": report.namespaces_ready,
-            "errors": [
-                {"namespace": error.namespace, "code": error.code, "message": error.message}
-                for error in report.namespace_errors
-            ],
-        }
-    return details
-
-
-def _delivery(context: Context, report: AgentReport | None) -> tuple[str, str]:
-    """Which way credentials come to pods (`node`, `pullSecret`, or `mixed`), and why."""
-    wishes = _wishes(context)
-    nodes = report.nodes if report is not None and wishes.by_nodes else None
-    why = f"`settings.awsECR.delivery` is `{wishes.delivery}`"
-    if not wishes.by_nodes:
-        return "pullSecret", why
-    if wishes.by_instance_role(context.manifest.provider):
-        why += "; without a `roleArn`, nodes use the role of their instances"
-    if wishes.identity == "serviceAccount":
-        why += "; with identity `serviceAccount` there are no pull secrets"
-    if nodes is None or report is None:
-        return "node", f"{why}; no driver has reported yet"
-    why += f": {nodes.ready} of {nodes.desired} nodes get credentials themselves"
-    if nodes.existing:
-        why += f" ({nodes.existing} by an ECR provider that was there before, and was left as it is)"
-    if nodes.ready < nodes.desired and nodes.not_done:
-        why += f", without {ecr_nodes.named(nodes)}"
-    if not report.pull_secrets:
-        return "node", why
-    return ("mixed" if nodes.ready else "pullSecret"), f"{why}; pull secrets serve the rest"
-
-
 ADD_ON = AddOn(
     enabled=enabled,
     obstacles=obstacles,
     desired=desired,
     observe=observe,
     remove=remove,
-    evidence=(DEPLOYMENT_KEY, DAEMON_SET_KEY, REPORT_KEY),
-    kept=(REPORT_KEY,),
+    evidence=(DEPLOYMENT_KEY, DAEMON_SET_KEY, REPORT_KEY, WEBHOOK_KEY, _WIDE_KEY, _CUSTOM_KEY),
+    # The agent is labelled as the other add-on's, and stays with whichever is held or on its way out.
+    kept=(REPORT_KEY, *SHARED_KEYS),
     stage=stage,
 )

@@ -6,19 +6,29 @@ Pure. Called by `controller.addons.aws_ecr`; what drivers say of nodes is in `co
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aws import registry_hosts
+from aws.arns import parse_role
 from aws.trust_policy import subject
 from controller.addons.addon import Context, Evidence
 from controller.addons.agent_objects import REPORT_KEY
 from kube.objects import Object
 from schemas import issues
 from schemas.addons.aws_ecr import AwsEcr
-from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME, AgentReport, ReportedHop, load_report
+from schemas.agent_documents import (
+    AGENT_ACCOUNT,
+    NAMESPACE_NAME,
+    AgentReport,
+    NamespaceError,
+    ReportedHop,
+    load_report,
+)
 from schemas.agent_documents import REPORT_KEY as REPORT_MEMBER
 from schemas.manifest import Manifest
+from schemas.reported import ReportedFailure
 from schemas.status import Issue
 from schemas.times import format_time, parse_time
 
@@ -27,6 +37,7 @@ REPORT_LIFE = timedelta(minutes=30)  # an agent that is well writes more often
 
 AGENT_SUBJECT = subject(NAMESPACE_NAME, AGENT_ACCOUNT)
 
+_OWN_CLAIMS = frozenset({"", "add-on", "public"})
 # A code of an agent newer than this hub: what is known is the hop.
 _CODE_OF_HOP = {"token": "TokenUnreadable", "sts": "StsRefused", "ecr": "EcrRefused"}
 
@@ -66,10 +77,10 @@ def installed(context: Context, deployment: Object | None, report: AgentReport |
     if deployment is None:
         return Finding("False", "NotInstalled", "there is no agent in the cluster")
     current = is_current(context, report)
-    down_since = _down_since(context, deployment, report if current else None, heard=report is not None)
-    if down_since is not None and context.now - down_since >= GRACE:
+    stopped_at = down_since(context, deployment, report)
+    if stopped_at is not None and context.now - stopped_at >= GRACE:
         issue = context.issue(
-            "AgentNotRunning", {"MESSAGE": f"no available pod since {format_time(down_since)}"}
+            "AgentNotRunning", {"MESSAGE": f"no available pod since {format_time(stopped_at)}"}
         )
         return Finding("False", issue.code, issue.message, (issue,))
     if current:
@@ -81,8 +92,8 @@ def installed(context: Context, deployment: Object | None, report: AgentReport |
     if late:
         words = f"its last report is of {format_time(report.written_at)}" if report else "it never did"
         issue = context.issue("AgentNotReporting", {"MESSAGE": words})
-        return Finding("True" if down_since is None else "False", issue.code, issue.message, (issue,))
-    if down_since is None:
+        return Finding("True" if stopped_at is None else "False", issue.code, issue.message, (issue,))
+    if stopped_at is None:
         return Finding("True", "AgentRuns", "the agent runs and has not reported on the last change yet")
     return Finding("False", "AgentStarting", "the agent is starting")
 
@@ -95,13 +106,20 @@ def verify(context: Context, report: AgentReport | None) -> Finding:
     if failed is not None:
         code = _code(failed)
         words = failed.message or f"hop {failed.name} failed"
+        until = pulls_until(context, report)
         return Finding(
             "False",
             code,
             f"{failed.name}: {words}",
             (
                 context.issue(
-                    code, {"MESSAGE": words, "SUBJECT": AGENT_SUBJECT, **_whereabouts(context, report)}
+                    code,
+                    {
+                        "MESSAGE": words + (f" (pulls go on until {format_time(until)})" if until else ""),
+                        "SUBJECT": AGENT_SUBJECT,
+                        "IDENTITY": (context.manifest.aws_ecr or AwsEcr()).role_arn or "",
+                        **_whereabouts(context, report),
+                    },
                 ),
             ),
         )
@@ -115,18 +133,81 @@ def verify(context: Context, report: AgentReport | None) -> Finding:
 
 def namespace_issues(context: Context, report: AgentReport | None) -> tuple[Issue, ...]:
     """One issue per code, with the namespaces as its resources."""
-    by_code: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    by_code: dict[str, list[NamespaceError]] = defaultdict(list)
     for error in report.namespace_errors if report is not None else ():
-        code = error.code if error.code in issues.KINDS else "NamespaceWriteRefused"
-        by_code[code].append((error.namespace, error.message))
+        by_code[error.code if error.code in issues.KINDS else "NamespaceWriteRefused"].append(error)
     return tuple(
         context.issue(
             code,
-            {"NAMESPACE": found[0][0], "MESSAGE": found[0][1]},
-            resources=tuple(f"Namespace/{namespace}" for namespace, _ in found),
+            {"NAMESPACE": found[0].namespace, "SECRET": found[0].secret, "MESSAGE": found[0].message},
+            resources=tuple(dict.fromkeys(_resource(error) for error in found)),
         )
         for code, found in sorted(by_code.items())
     )
+
+
+def failure_issues(
+    context: Context, report: AgentReport | None, *, told: Collection[str]
+) -> tuple[Issue, ...]:
+    """One issue per code for identities that get no credentials now; the add-on's own are not `told` twice."""
+    by_code: dict[str, list[ReportedFailure]] = defaultdict(list)
+    for failure in report.failures if report is not None else ():
+        code = failure.code if failure.code in issues.KINDS else "StsRefused"
+        if failure.claim not in _OWN_CLAIMS or code not in told:
+            by_code[code].append(failure)
+    return tuple(
+        context.issue(
+            code,
+            {
+                **_of_identity(found[0].identity),
+                "MESSAGE": found[0].message + _until(context, report, found[0]),
+                "REGION": registry_hosts.PUBLIC_REGION
+                if found[0].region == registry_hosts.PUBLIC
+                else found[0].region,
+                "SUBJECT": AGENT_SUBJECT,
+            },
+            resources=tuple(dict.fromkeys(_claimant(failure.claim) for failure in found if failure.claim)),
+        )
+        for code, found in sorted(by_code.items())
+    )
+
+
+def pulls_until(context: Context, report: AgentReport | None) -> datetime | None:
+    """Until when pulls go on with what the add-on's own pull secrets hold; None where nothing good is held."""
+    wishes = context.manifest.aws_ecr or AwsEcr()
+    own = {wishes.role_arn, ""}
+    times = [each.expires_at for each in (report.credentials if report else ()) if each.identity in own]
+    return min((moment for moment in times if moment > context.now), default=None)
+
+
+def _until(context: Context, report: AgentReport | None, failure: ReportedFailure) -> str:
+    for credential in report.credentials if report is not None else ():
+        same = (credential.identity, credential.region) == (failure.identity, failure.region)
+        if same and credential.expires_at > context.now:
+            return f" (pulls go on until {format_time(credential.expires_at)})"
+    return ""
+
+
+def _of_identity(identity: str) -> dict[str, str]:
+    """The values that name it; a role's ARN is taken apart."""
+    values = {"IDENTITY": identity, "ROLE_ARN": identity}
+    try:
+        role = parse_role(identity)
+    except ValueError:
+        return values | {"ROLE_NAME": "", "ACCOUNT": "", "PARTITION": ""}
+    return values | {"ROLE_NAME": role.name, "ACCOUNT": role.account, "PARTITION": role.partition}
+
+
+def _resource(error: NamespaceError) -> str:
+    if error.namespace:
+        return f"Namespace/{error.namespace}"
+    return _claimant(error.claim)
+
+
+def _claimant(claim: str) -> str:
+    """`ECRPullSecret/NAME` for a custom resource's claim, the add-on's key for its own."""
+    source, _, name = claim.partition("/")
+    return f"ECRPullSecret/{name}" if name and source in {"custom", "adopted"} else "awsECR"
 
 
 def registries(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
@@ -138,21 +219,20 @@ def registries(manifest: Manifest, wishes: AwsEcr) -> tuple[str, ...]:
     return ()
 
 
-def _down_since(
-    context: Context, deployment: Object, current: AgentReport | None, *, heard: bool
-) -> datetime | None:
+def down_since(context: Context, deployment: Object | None, report: AgentReport | None) -> datetime | None:
     """Since when the agent does not run: by the Deployment, unless a later report proves the contrary.
 
-    A Deployment that says nothing yet counts as down until the agent was `heard` of.
+    A Deployment that says nothing yet, or is not there yet, counts as down until the agent was heard of.
     """
-    status = deployment.get("status") or {}
+    current = report if is_current(context, report) else None
+    status = (deployment or {}).get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "Available":
             told = condition.get("lastTransitionTime")  # optional in apps/v1
             since = parse_time(told) if told else context.since
             proven = current is not None and current.written_at >= since
             return None if condition.get("status") == "True" or proven else since
-    return None if heard else context.since
+    return None if report is not None else context.since
 
 
 def _whereabouts(context: Context, report: AgentReport) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""ECR GetAuthorizationToken (JSON 1.1), and the passwords it gave out, which the sandbox's registry takes.
+"""GetAuthorizationToken of ECR and ECR Public (JSON 1.1), and the passwords given out, which the registry takes.
 
-https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html and
+https://docs.aws.amazon.com/AmazonECRPublic/latest/APIReference/API_GetAuthorizationToken.html
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sandbox.aws.callers import Caller
 from sandbox.aws.iam import Iam
-from sandbox.aws.protocol import AwsError, Signature
-from sandbox.aws.sts import Session, Sts
+from sandbox.aws.protocol import AwsError
 
 USERNAME = "AWS"
+PUBLIC = "public"  # stands for a region in what opens ECR Public
+PUBLIC_REGIONS = (
+    "us-east-1",
+    "us-west-2",
+)  # that have an API of ECR Public; the documentation names the first
 
 _SUFFIX_OF_PARTITION = {
     "aws": "amazonaws.com",
@@ -32,7 +38,10 @@ _SUFFIX_OF_PARTITION = {
 
 @dataclass(frozen=True)
 class IssuedPassword:
-    """For whom and where a password opens registries, and until when; `session_arn` stands in refusals."""
+    """For whom and where a password opens registries, and until when; `session_arn` stands in refusals.
+
+    `role_arn` is a user's ARN where a key pair asked; `region` is `PUBLIC` for ECR Public.
+    """
 
     role_arn: str
     session_arn: str
@@ -44,40 +53,51 @@ class IssuedPassword:
 class Ecr:
     """The passwords given out. Not thread-safe: `SandboxAws` holds the lock."""
 
-    def __init__(self, iam: Iam, sts: Sts, lifetime: timedelta) -> None:
+    def __init__(self, iam: Iam, lifetime: timedelta) -> None:
         self.lifetime = lifetime
         self._iam = iam
-        self._sts = sts
         self._passwords: dict[str, IssuedPassword] = {}
 
     def password(self, password: str) -> IssuedPassword | None:
         """What it opens, expired or not; None when it was never given out."""
         return self._passwords.get(password)
 
-    def call(self, operation: str, signed: Signature | None, now: datetime) -> Mapping[str, Any]:
-        """The answer of one operation; raises `AwsError`."""
-        if operation != "GetAuthorizationToken":
-            raise AwsError("UnknownOperationException", f"{operation} is not served by this sandbox")
-        session, region = self._caller(signed, now)
-        role = self._iam.role(session.role_arn)
-        if role is None or not role.allows("ecr:GetAuthorizationToken", "*"):
+    def call(self, operation: str, caller: Caller, now: datetime) -> Mapping[str, Any]:
+        """The answer of one operation of ECR; raises `AwsError`."""
+        _check_operation(operation)
+        self._require(caller, "ecr:GetAuthorizationToken")
+        host = f"{caller.account}.dkr.ecr.{caller.region}.{_SUFFIX_OF_PARTITION[caller.partition]}"
+        granted = self._grant(caller, caller.region, now)
+        return {"authorizationData": [granted | {"proxyEndpoint": f"https://{host}"}]}
+
+    def call_public(self, operation: str, caller: Caller, now: datetime) -> Mapping[str, Any]:
+        """The answer of one operation of ECR Public; raises `AwsError`."""
+        _check_operation(operation)
+        if caller.partition != "aws" or caller.region not in PUBLIC_REGIONS:
+            raise AwsError(
+                "UnrecognizedClientException", "The security token included in the request is invalid."
+            )
+        self._require(caller, "ecr-public:GetAuthorizationToken")
+        self._require(caller, "sts:GetServiceBearerToken")
+        return {"authorizationData": self._grant(caller, PUBLIC, now)}
+
+    def _require(self, caller: Caller, action: str) -> None:
+        if not self._iam.allows(caller.principal_arn, action, "*"):
             raise AwsError(
                 "AccessDeniedException",
-                f"User: {session.arn} is not authorized to perform: ecr:GetAuthorizationToken on resource: * "
-                "because no identity-based policy allows the ecr:GetAuthorizationToken action",
+                f"User: {caller.arn} is not authorized to perform: {action} on resource: * "
+                f"because no identity-based policy allows the {action} action",
             )
-        partition, account = session.role_arn.split(":")[1], session.role_arn.split(":")[4]
+
+    def _grant(self, caller: Caller, region: str, now: datetime) -> dict[str, Any]:
         password = secrets.token_urlsafe(96)
         expires_at = now + self.lifetime
-        self._passwords[password] = IssuedPassword(session.role_arn, session.arn, account, region, expires_at)
+        self._passwords[password] = IssuedPassword(
+            caller.principal_arn, caller.arn, caller.account, region, expires_at
+        )
         return {
-            "authorizationData": [
-                {
-                    "authorizationToken": base64.b64encode(f"{USERNAME}:{password}".encode()).decode(),
-                    "expiresAt": expires_at.timestamp(),
-                    "proxyEndpoint": f"https://{account}.dkr.ecr.{region}.{_SUFFIX_OF_PARTITION[partition]}",
-                }
-            ]
+            "authorizationToken": base64.b64encode(f"{USERNAME}:{password}".encode()).decode(),
+            "expiresAt": expires_at.timestamp(),
         }
 
     def snapshot(self, now: datetime) -> dict[str, Any]:
@@ -97,19 +117,7 @@ class Ecr:
             for password, issued in document.items()
         }
 
-    def _caller(self, signed: Signature | None, now: datetime) -> tuple[Session, str]:
-        if signed is None:
-            raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token")
-        if signed.service != "ecr":
-            raise AwsError(
-                "InvalidSignatureException",
-                f"Credential should be scoped to correct service: 'ecr', not '{signed.service}'.",
-            )
-        session = self._sts.session(signed.access_key_id)
-        if session is None or session.session_token != signed.session_token:
-            raise AwsError(
-                "UnrecognizedClientException", "The security token included in the request is invalid."
-            )
-        if session.expires_at <= now:
-            raise AwsError("ExpiredTokenException", "The security token included in the request is expired")
-        return session, signed.region
+
+def _check_operation(operation: str) -> None:
+    if operation != "GetAuthorizationToken":
+        raise AwsError("UnknownOperationException", f"{operation} is not served by this sandbox")

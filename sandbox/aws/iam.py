@@ -1,4 +1,4 @@
-"""IAM: OIDC providers and roles of any number of accounts, and the few actions of the Query API that make them.
+"""IAM: OIDC providers, roles and users of any number of accounts, and the Query API's actions for the first two.
 
 `aws iam …` and boto3 work against it with `AWS_ENDPOINT_URL_IAM`; the access key id names the account.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ MOST_AUDIENCES = 100
 _ROLE_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role(?P<path>/(?:[!-~]+/)?)(?P<name>[\w+=,.@-]{1,64})"
 )
+_USER_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/(?:[!-~]+/)?[\w+=,.@-]{1,64}")
 
 
 @dataclass
@@ -51,9 +53,22 @@ class Role:
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     max_session_seconds: int = 3600
 
-    def allows(self, action: str, resource: str) -> bool:
-        """Whether its policies allow `action` on `resource`."""
-        return policy.allows(list(self.policies.values()), action, resource)
+
+@dataclass
+class User:
+    """A user; `policies` by name are what it may do."""
+
+    arn: str
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A long-lived key pair of a user."""
+
+    access_key_id: str
+    secret_access_key: str
+    user_arn: str
 
 
 def account_of(role_arn: str) -> str | None:
@@ -81,6 +96,8 @@ class Iam:
         self._resolver = resolver
         self._providers: dict[str, dict[str, Provider]] = {}  # account, issuer
         self._roles: dict[str, Role] = {}  # ARN
+        self._users: dict[str, User] = {}  # ARN
+        self._keys: dict[str, AccessKey] = {}  # access key id
         self._actions: dict[str, Callable[[str, Mapping[str, str]], Mapping[str, Xml]]] = {
             "CreateOpenIDConnectProvider": self._create_provider,
             "AddClientIDToOpenIDConnectProvider": self._add_client_id,
@@ -99,6 +116,41 @@ class Iam:
     def role(self, arn: str) -> Role | None:
         """By its whole ARN."""
         return self._roles.get(arn)
+
+    def access_key(self, access_key_id: str) -> AccessKey | None:
+        """A user's key pair."""
+        return self._keys.get(access_key_id)
+
+    def allows(self, principal_arn: str, action: str, resource: str) -> bool:
+        """Whether the policies of a role or user allow `action` on `resource`."""
+        principal = self._roles.get(principal_arn) or self._users.get(principal_arn)
+        return principal is not None and policy.allows(list(principal.policies.values()), action, resource)
+
+    def put_user(self, user: User) -> None:
+        """Creates or replaces; its keys stay.
+
+        Raises:
+            ValueError: its ARN is none of a user.
+        """
+        if _USER_ARN.fullmatch(user.arn) is None:
+            raise ValueError(f"{user.arn!r} is no ARN of an IAM user")
+        self._users[user.arn] = user
+
+    def create_access_key(self, user_arn: str) -> AccessKey:
+        """A new key pair.
+
+        Raises:
+            ValueError: there is no such user.
+        """
+        if user_arn not in self._users:
+            raise ValueError(f"there is no user {user_arn!r}")
+        key = AccessKey(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30), user_arn)
+        self._keys[key.access_key_id] = key
+        return key
+
+    def delete_access_key(self, access_key_id: str) -> None:
+        """It is not known any more."""
+        self._keys.pop(access_key_id, None)
 
     def put_provider(self, account: str, url: str, audiences: list[str]) -> None:
         """Creates or replaces."""
@@ -127,7 +179,12 @@ class Iam:
             account: [asdict(provider) for provider in by_url.values()]
             for account, by_url in self._providers.items()
         }
-        return {"providers": providers, "roles": [asdict(role) for role in self._roles.values()]}
+        return {
+            "providers": providers,
+            "roles": [asdict(role) for role in self._roles.values()],
+            "users": [asdict(user) for user in self._users.values()],
+            "keys": [asdict(key) for key in self._keys.values()],
+        }
 
     def restore(self, document: Mapping[str, Any]) -> None:
         """The inverse."""
@@ -136,6 +193,8 @@ class Iam:
             for account, providers in document["providers"].items()
         }
         self._roles = {role["arn"]: Role(**role) for role in document["roles"]}
+        self._users = {user["arn"]: User(**user) for user in document.get("users", [])}
+        self._keys = {key["access_key_id"]: AccessKey(**key) for key in document.get("keys", [])}
 
     def _create_provider(self, account: str, form: Mapping[str, str]) -> Mapping[str, Xml]:
         url = form.get("Url", "")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
+_ASSUME_ROLE = "sts:AssumeRole"
 
 
 def trusts(policy: Mapping[str, Any], provider_arn: str, claims: Mapping[str, str]) -> bool:
@@ -21,10 +22,33 @@ def trusts(policy: Mapping[str, Any], provider_arn: str, claims: Mapping[str, st
         statement.get("Effect")
         for statement in statements(policy)
         if _names(statement, "Action", _WEB_IDENTITY)
-        and provider_arn in _listed(statement.get("Principal", {}).get("Federated"))
+        and provider_arn in _listed(_principal(statement).get("Federated"))
         and _conditions_hold(statement.get("Condition", {}), claims)
     }
     return "Allow" in effects and "Deny" not in effects
+
+
+def trusts_service(policy: Mapping[str, Any], service: str) -> bool:
+    """Whether `policy` lets an AWS service (`ec2.amazonaws.com`) take the role."""
+    effects = {
+        statement.get("Effect")
+        for statement in statements(policy)
+        if _names(statement, "Action", _ASSUME_ROLE)
+        and service in _listed(_principal(statement).get("Service"))
+    }
+    return "Allow" in effects and "Deny" not in effects
+
+
+def trusted_principals(policy: Mapping[str, Any], context: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    """Principals (`AWS`) that `policy` lets assume the role, and those that it denies, under the conditions' keys."""
+    found: dict[str, set[str]] = {"Allow": set(), "Deny": set()}
+    for statement in statements(policy):
+        named = set(_listed(_principal(statement).get("AWS")))
+        if _names(statement, "Action", _ASSUME_ROLE) and _conditions_hold(
+            statement.get("Condition", {}), context
+        ):
+            found[statement["Effect"]] |= named
+    return found["Allow"], found["Deny"]
 
 
 def allows(policies: list[Mapping[str, Any]], action: str, resource: str) -> bool:
@@ -50,6 +74,12 @@ def matches(pattern: str, text: str) -> bool:
         {"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern
     )
     return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def _principal(statement: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`"Principal": "*"` is everybody of AWS's accounts, and no provider or service."""
+    principal = statement.get("Principal", {})
+    return {"AWS": "*"} if principal == "*" else principal
 
 
 def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], claims: Mapping[str, str]) -> bool:

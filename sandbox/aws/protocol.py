@@ -1,23 +1,17 @@
-"""How AWS speaks: Query API with XML answers (IAM, STS), and the access key in a SigV4 header.
+"""How AWS speaks: Query API with XML answers (IAM, STS).
 
 https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 Xml = str | Sequence["Xml"] | Mapping[str, "Xml"]
-
-_CREDENTIAL = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/[0-9]{8}/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request,"
-)
 
 
 class AwsError(Exception):
@@ -28,29 +22,6 @@ class AwsError(Exception):
         self.code = code
         self.message = message
         self.status = status
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Who signed a request, and for what; the signature itself is not checked."""
-
-    access_key_id: str
-    region: str
-    service: str
-    session_token: str | None
-
-
-def signature(request: Request) -> Signature | None:
-    """None when the request carries no SigV4 header."""
-    match = _CREDENTIAL.match(request.headers.get("Authorization", ""))
-    if match is None:
-        return None
-    return Signature(
-        access_key_id=match["key"],
-        region=match["region"],
-        service=match["service"],
-        session_token=request.headers.get("X-Amz-Security-Token"),
-    )
 
 
 def members(form: Mapping[str, str], name: str) -> list[str]:

@@ -1,7 +1,8 @@
-"""The sandbox's AWS: one WSGI app with `/iam`, `/sts` and `/ecr` as base paths, and the same in-process.
+"""The sandbox's AWS: one WSGI app with a base path for each service, and the same in-process.
 
-`/sts/REGION` is STS in that region (`/sts` alone: us-east-1), which `disable_region` shuts. Tests count calls,
-inject refusals and take a service down; `snapshot` keeps everything over a restart of `pullpass up`.
+Paths: `/iam`, `/sts`, `/ecr`, `/ecr-public` and `/metadata` (an instance's). `/sts/REGION` is STS in that region
+(`/sts` alone: us-east-1), which `disable_region` shuts. Tests count calls, inject refusals and hang-ups, turn the clock
+and take a service down; `snapshot` keeps everything over a restart of `pullpass up`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from sandbox.aws import iam, protocol, sts
+from sandbox.aws import callers, iam, protocol, signing, sts
+from sandbox.aws.callers import Caller, Dialect
 from sandbox.aws.ecr import Ecr, IssuedPassword
-from sandbox.aws.iam import PULL_ACTIONS, Iam, Role
-from sandbox.aws.protocol import AwsError, Signature
+from sandbox.aws.iam import PULL_ACTIONS, AccessKey, Iam, Role, User
+from sandbox.aws.metadata import Metadata
+from sandbox.aws.protocol import AwsError
 from sandbox.aws.sts import Sts
 from sandbox.aws.tokens import KeyRing, Resolver
 
@@ -29,14 +32,23 @@ if TYPE_CHECKING:
 TOKEN_LIFETIME = timedelta(hours=12)
 DEFAULT_REGION = "us-east-1"
 
-_ECR_TARGET = "AmazonEC2ContainerRegistry_V20150921."
+# Service to the prefix of its operations in X-Amz-Target.
+_TARGETS = {"ecr": "AmazonEC2ContainerRegistry_V20150921.", "ecr-public": "SpencerFrontendService."}
 
 
 @dataclass(frozen=True)
-class _Fault:
+class _Refusal:
     code: str
     message: str
     status: int
+
+
+@dataclass(frozen=True)
+class _HangUp:
+    """No answer: the connection is cut."""
+
+
+_Fault = _Refusal | _HangUp
 
 
 def _now() -> datetime:
@@ -46,8 +58,10 @@ def _now() -> datetime:
 class SandboxAws:
     """`resolver` is the internet as AWS sees it: an issuer's URL to its documents, or None. Thread-safe.
 
-    `calls` counts by operation (`AssumeRoleWithWebIdentity`, `GetAuthorizationToken`, `CreateRole`, …), refused
-    ones too.
+    `calls` counts by operation, refused ones too: `AssumeRoleWithWebIdentity`, `AssumeRole`, `GetAuthorizationToken`,
+    `ecr-public:GetAuthorizationToken`, `MetadataToken`, `MetadataRole`, `MetadataCredentials`, `CreateRole`, …
+    `calls_by` counts those of STS and ECR by operation and the ARN of the role or user that made them (for
+    `AssumeRoleWithWebIdentity` the role that was asked for), without those of nobody that is known.
     """
 
     def __init__(
@@ -58,12 +72,15 @@ class SandboxAws:
         token_lifetime: timedelta = TOKEN_LIFETIME,
     ) -> None:
         self.calls: Counter[str] = Counter()
-        self._now = now
+        self.calls_by: Counter[tuple[str, str]] = Counter()
+        self._clock = now
+        self._skew = timedelta()
         self._lock = threading.RLock()
         self._keys = KeyRing(resolver)
         self._iam = Iam(resolver)
         self._sts = Sts(self._iam, self._keys)
-        self._ecr = Ecr(self._iam, self._sts, token_lifetime)
+        self._ecr = Ecr(self._iam, token_lifetime)
+        self._metadata = Metadata(self._iam, self._sts)
         self._faults: dict[str, deque[_Fault]] = {}
         self._down: set[str] = set()
         self._disabled_regions: set[str] = set()
@@ -85,6 +102,35 @@ class SandboxAws:
         with self._lock:
             self._iam.put_role(Role(arn, json.loads(json.dumps(trust_policy)), policies))
 
+    def create_user(self, arn: str, *, allow: list[str] | None = None) -> None:
+        """As IAM CreateUser, with a policy as `create_role` gives.
+
+        Raises:
+            ValueError: `arn` is none of a user.
+        """
+        policies = {"allow": iam.allowing(PULL_ACTIONS if allow is None else allow)}
+        with self._lock:
+            self._iam.put_user(User(arn, policies))
+
+    def create_access_key(self, user_arn: str) -> AccessKey:
+        """As IAM CreateAccessKey.
+
+        Raises:
+            ValueError: there is no such user.
+        """
+        with self._lock:
+            return self._iam.create_access_key(user_arn)
+
+    def delete_access_key(self, access_key_id: str) -> None:
+        """As IAM DeleteAccessKey."""
+        with self._lock:
+            self._iam.delete_access_key(access_key_id)
+
+    def set_instance_role(self, role_arn: str | None) -> None:
+        """The role of the instance that asks `/metadata`; it has to trust ec2.amazonaws.com."""
+        with self._lock:
+            self._metadata.role_arn = role_arn
+
     def password_is_valid(self, password: str) -> IssuedPassword | None:
         """What an ECR password opens, None when it was not given out here or has expired."""
         issued = self.issued_password(password)
@@ -95,11 +141,10 @@ class SandboxAws:
         with self._lock:
             return self._ecr.password(password)
 
-    def role_allows(self, role_arn: str, action: str, resource: str) -> bool:
-        """Whether the policies of a role allow `action` on `resource`."""
+    def allows(self, principal_arn: str, action: str, resource: str) -> bool:
+        """Whether the policies of a role or user allow `action` on `resource`."""
         with self._lock:
-            role = self._iam.role(role_arn)
-            return role is not None and role.allows(action, resource)
+            return self._iam.allows(principal_arn, action, resource)
 
     def disable_region(self, region: str) -> None:
         """STS is not activated there."""
@@ -114,12 +159,23 @@ class SandboxAws:
     def fail_next(
         self, operation: str, code: str, message: str, *, status: int = 400, times: int = 1
     ) -> None:
-        """The next calls of `operation` are refused with these words."""
+        """The next calls of `operation` are refused with these words.
+
+        `("ThrottlingException", "Rate exceeded")` is what AWS says to who asks too often.
+        """
+        self._add_faults(operation, _Refusal(code, message, status), times)
+
+    def hang_up_next(self, operation: str, *, times: int = 1) -> None:
+        """The next calls of `operation` get no answer: their connection is cut."""
+        self._add_faults(operation, _HangUp(), times)
+
+    def set_skew(self, ahead: timedelta) -> None:
+        """AWS's clock is `ahead` of everybody else's (behind, where it is negative)."""
         with self._lock:
-            self._faults.setdefault(operation, deque()).extend([_Fault(code, message, status)] * times)
+            self._skew = ahead
 
     def set_down(self, service: str, *, down: bool = True) -> None:
-        """`iam`, `sts` or `ecr` answers nothing but 503 for as long as it is down."""
+        """`iam`, `sts`, `ecr`, `ecr-public` or `metadata` answers nothing but 503 for as long as it is down."""
         with self._lock:
             (self._down.add if down else self._down.discard)(service)
 
@@ -140,13 +196,16 @@ class SandboxAws:
             self._ecr.restore(document["passwords"])
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """The HTTP face of all three services."""
+        """The HTTP face of all services."""
         request = Request(environ)
+        request.get_data()  # before the form is read, which would leave nothing of what was signed
         service, _, rest = request.path.strip("/").partition("/")
         handlers: dict[str, Callable[[Request, str], Response]] = {
             "iam": self._serve_iam,
             "sts": self._serve_sts,
             "ecr": self._serve_ecr,
+            "ecr-public": self._serve_ecr_public,
+            "metadata": self._serve_metadata,
         }
         handler = handlers.get(service)
         if handler is None:
@@ -163,7 +222,7 @@ class SandboxAws:
         try:
             self._count(action)
             with self._lock:
-                result = self._iam.call(action, _signed(request).access_key_id, request.form)
+                result = self._iam.call(action, _account(request), request.form)
         except AwsError as error:
             return protocol.refusal(error, iam.NAMESPACE)
         return protocol.answer(action, iam.NAMESPACE, result)
@@ -173,28 +232,83 @@ class SandboxAws:
         try:
             self._count(action)
             self._check_region(region or DEFAULT_REGION)
-            result = self._sts.call(action, request.form, self._now())
+            if action == "AssumeRoleWithWebIdentity":
+                self._count_by(action, request.form.get("RoleArn", ""))
+            result = self._sts.call(
+                action,
+                request.form,
+                self._now(),
+                caller=lambda: self._caller(request, action, "sts", callers.QUERY),
+            )
         except AwsError as error:
             return protocol.refusal(error, sts.NAMESPACE)
         return protocol.answer(action, sts.NAMESPACE, result)
 
     def _serve_ecr(self, request: Request, _: str) -> Response:
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(_ECR_TARGET)
+        return self._serve_json(request, "ecr", "", self._ecr.call)
+
+    def _serve_ecr_public(self, request: Request, _: str) -> Response:
+        return self._serve_json(request, "ecr-public", "ecr-public:", self._ecr.call_public)
+
+    def _serve_json(
+        self,
+        request: Request,
+        service: str,
+        prefix: str,
+        call: Callable[[str, Caller, datetime], Mapping[str, Any]],
+    ) -> Response:
+        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGETS[service])
         status = 200
         document: Mapping[str, Any]
         try:
-            self._count(operation)
+            self._count(f"{prefix}{operation}")
             with self._lock:
-                document = self._ecr.call(operation, protocol.signature(request), self._now())
+                caller = self._caller(request, f"{prefix}{operation}", service, callers.JSON)
+                document = call(operation, caller, self._now())
         except AwsError as error:
             status, document = error.status, {"__type": error.code, "message": error.message}
         return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
+
+    def _serve_metadata(self, request: Request, path: str) -> Response:
+        try:
+            self._count(self._metadata.operation(path))
+            with self._lock:
+                return self._metadata.serve(request, path, self._now())
+        except AwsError as error:
+            return Response(error.message, status=error.status)
+
+    def _caller(self, request: Request, operation: str, service: str, dialect: Dialect) -> Caller:
+        with self._lock:
+            caller = callers.identify(
+                signing.read(request),
+                service=service,
+                dialect=dialect,
+                iam=self._iam,
+                session_of=self._sts.session,
+                now=self._now(),
+                clock=_now() + self._skew,  # who signs takes the machine's time, whatever a test says it is
+            )
+            self._count_by(operation, caller.principal_arn)
+            return caller
+
+    def _now(self) -> datetime:
+        return self._clock() + self._skew
+
+    def _add_faults(self, operation: str, fault: _Fault, times: int) -> None:
+        with self._lock:
+            self._faults.setdefault(operation, deque()).extend([fault] * times)
+
+    def _count_by(self, operation: str, principal_arn: str) -> None:
+        with self._lock:
+            self.calls_by[operation, principal_arn] += 1
 
     def _count(self, operation: str) -> None:
         with self._lock:
             self.calls[operation] += 1
             faults = self._faults.get(operation)
             fault = faults.popleft() if faults else None
+        if isinstance(fault, _HangUp):
+            raise ConnectionResetError  # both servers of the sandbox's tests close the connection then
         if fault is not None:
             raise AwsError(fault.code, fault.message, status=fault.status)
 
@@ -208,8 +322,9 @@ class SandboxAws:
             )
 
 
-def _signed(request: Request) -> Signature:
-    found = protocol.signature(request)
+def _account(request: Request) -> str:
+    """IAM's signatures are not checked: the access key id names the account."""
+    found = signing.read(request)
     if found is None:
         raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
-    return found
+    return found.access_key_id

@@ -94,6 +94,8 @@ class KubernetesApi:
         query = call.query
         if target.subresource == "token":
             return self._token(call, target, user)
+        if target.subresource == "eviction":
+            return self._evict(call, target, query, user)
         if call.method == "GET":
             return self._read(call, target, query, user)
         return self._write(call, target, query, user)
@@ -170,14 +172,7 @@ class KubernetesApi:
 
     def _write(self, call: Call, target: Target, query: Mapping[str, str], user: rbac.User) -> Answer:
         writer = self._cluster.writer
-        request = WriteRequest(
-            user,
-            query.get("fieldManager") or call.user_agent.split("/", 1)[0] or "unknown",
-            datetime.now(UTC),
-            dry_run=_dry_run(query),
-            may_create=lambda: self._authorize(user, "create", target),
-            strict=query.get("fieldValidation") == "Strict",
-        )
+        request = self._request(call, target, query, user)
         if call.method == "POST" and not target.name:
             if target.kind.namespaced and not target.namespace:
                 raise method_not_allowed()
@@ -205,6 +200,16 @@ class KubernetesApi:
             "uid": last["metadata"]["uid"],
         }
         return _success({key: value for key, value in details.items() if value})
+
+    def _request(self, call: Call, target: Target, query: Mapping[str, str], user: rbac.User) -> WriteRequest:
+        return WriteRequest(
+            user,
+            query.get("fieldManager") or call.user_agent.split("/", 1)[0] or "unknown",
+            datetime.now(UTC),
+            dry_run=_dry_run(query),
+            may_create=lambda: self._authorize(user, "create", target),
+            strict=query.get("fieldValidation") == "Strict",
+        )
 
     def _patch(self, call: Call, target: Target, query: Mapping[str, str], request: WriteRequest) -> Answer:
         media_type = call.content_type.split(";", 1)[0].strip()
@@ -236,6 +241,16 @@ class KubernetesApi:
             one = Target(target.kind, metadata.get("namespace", ""), metadata["name"])
             self._cluster.writer.delete(one, {}, request)
         return _success({"kind": target.kind.plural})
+
+    def _evict(self, call: Call, target: Target, query: Mapping[str, str], user: rbac.User) -> Answer:
+        """No PodDisruptionBudget is asked: the sandbox has none."""
+        if call.method != "POST":
+            raise method_not_allowed()
+        self._authorize(user, "create", target)
+        options = _parsed(call, target).get("deleteOptions") or {}
+        pod = Target(target.kind, target.namespace, target.name)
+        self._cluster.writer.delete(pod, options, self._request(call, pod, query, user))
+        return _success({}, code=201)
 
     def _token(self, call: Call, target: Target, user: rbac.User) -> Answer:
         if call.method != "POST":
@@ -312,6 +327,6 @@ def _written(call: Call, written: Written) -> Answer:
     return Answer(201 if written.created else 200, body, headers=warnings)
 
 
-def _success(details: dict[str, Any]) -> Answer:
+def _success(details: dict[str, Any], *, code: int = 200) -> Answer:
     made = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-    return Answer(200, dumped(made))
+    return Answer(code, dumped(made))

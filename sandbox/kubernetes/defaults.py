@@ -20,7 +20,7 @@ from sandbox.kubernetes.kinds import (
 )
 
 Object = dict[str, Any]
-_HAS_GENERATION = {"apps", ADMISSION_GROUP}
+_HAS_GENERATION = {"apps", "policy", "apiextensions.k8s.io", ADMISSION_GROUP}
 
 
 def has_generation(kind: Kind) -> bool:

@@ -92,6 +92,13 @@ def _openapi(kinds: list[Kind]) -> dict[str, Any]:
     return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths}
 
 
+# Subresources that are posted to, and what is posted.
+_CREATED = {
+    "token": {"kind": "TokenRequest", "group": "authentication.k8s.io", "version": "v1"},
+    "eviction": {"kind": "Eviction", "group": "policy", "version": "v1"},
+}
+
+
 def _resources(kinds: list[Kind]) -> dict[str, Any]:
     listed: list[dict[str, Any]] = []
     for kind in kinds:
@@ -103,10 +110,10 @@ def _resources(kinds: list[Kind]) -> dict[str, Any]:
         }
         listed.append(one | {"verbs": _VERBS} | ({"shortNames": list(kind.short)} if kind.short else {}))
         for subresource in kind.subresources:
-            verbs = ["create"] if subresource == "token" else ["get", "patch", "update"]
+            verbs = ["create"] if subresource in _CREATED else ["get", "patch", "update"]
             below = one | {"name": f"{kind.plural}/{subresource}", "singularName": "", "verbs": verbs}
-            if subresource == "token":
-                below |= {"kind": "TokenRequest", "group": "authentication.k8s.io", "version": "v1"}
+            if subresource in _CREATED:
+                below |= _CREATED[subresource]
             listed.append(below)
     return {
         "kind": "APIResourceList",

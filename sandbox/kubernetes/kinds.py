@@ -35,10 +35,11 @@ ADMISSION_GROUP = "admissionregistration.k8s.io"
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", False, ("ns",), ("status",))
 NODE = Kind("", "v1", "Node", "nodes", False, ("no",), ("status",))
-POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("status",))
+POD = Kind("", "v1", "Pod", "pods", True, ("po",), ("status", "eviction"))
 SECRET = Kind("", "v1", "Secret", "secrets", namespaced=True)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",))
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), ("token",))
+SERVICE = Kind("", "v1", "Service", "services", True, ("svc",), ("status",))
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", True, ("quota",), ("status",))
 EVENT = Kind("", "v1", "Event", "events", True, ("ev",))
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status",))
@@ -48,6 +49,18 @@ ROLE_BINDING = Kind(RBAC_GROUP, "v1", "RoleBinding", "rolebindings", namespaced=
 CLUSTER_ROLE = Kind(RBAC_GROUP, "v1", "ClusterRole", "clusterroles", namespaced=False)
 CLUSTER_ROLE_BINDING = Kind(RBAC_GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
+DISRUPTION_BUDGET = Kind(
+    "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", True, ("pdb",), ("status",)
+)
+DEFINITION = Kind(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    False,
+    ("crd", "crds"),
+    ("status",),
+)
 ADMISSION_KINDS = (
     Kind(
         ADMISSION_GROUP,
@@ -88,6 +101,7 @@ KINDS: tuple[Kind, ...] = (
     SECRET,
     CONFIG_MAP,
     SERVICE_ACCOUNT,
+    SERVICE,
     RESOURCE_QUOTA,
     EVENT,
     DEPLOYMENT,
@@ -97,6 +111,8 @@ KINDS: tuple[Kind, ...] = (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     LEASE,
+    DISRUPTION_BUDGET,
+    DEFINITION,
     *ADMISSION_KINDS,
 )
 BY_PLURAL: dict[tuple[str, str], Kind] = {(kind.api_version, kind.plural): kind for kind in KINDS}

@@ -338,7 +338,8 @@ class Writer:
         )
         if new == live.object and managers == live.managers:
             return Written(live.object, unknown=tuple(unknown), stored=live)
-        if defaults.has_generation(kind) and new.get("spec") != live.object.get("spec"):
+        changed = any(new.get(part) != live.object.get(part) for part in ("spec", "webhooks"))
+        if defaults.has_generation(kind) and changed:
             metadata["generation"] = metadata.get("generation", 0) + 1
         if request.dry_run:
             metadata["managedFields"] = ownership.encoded(managers)

@@ -2,65 +2,92 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from schemas.addons.schema import ROLE_ARN, ROLE_ARN_EXPECTED, AddOnSchema
-from schemas.errors import Mistake
-from schemas.fields import Choice, Flag, Integer, ListOf, NotYet, Object, Text, TextMap, TextOrTexts
+from schemas.addons.ecr_settings import PUBLIC_REGISTRY, SETTINGS, SPEC
+from schemas.addons.schema import AddOnSchema
+from schemas.errors import Mistake, json_path
 from schemas.structure import strict, wrong_place
 
-# Private registries of every partition, which the region's name tells; dual-stack and FIPS ones included:
-# https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
-_REGION = r"[a-z0-9]+(?:-[a-z0-9]+)+"
-_DOMAINS = {
-    "cn-": r"amazonaws\.com\.cn",
-    "eusc-": r"amazonaws\.eu",
-    "us-iso-": r"c2s\.ic\.gov",
-    "us-isob-": r"sc2s\.sgov\.gov",
-    "eu-isoe-": r"cloud\.adc-e\.uk",
-    "us-isof-": r"csp\.hci\.ic\.gov",
-}
-_COMMERCIAL_REGION = rf"(?!{'|'.join(_DOMAINS)}){_REGION}"  # GovCloud's too
-_PLAIN = "|".join(
-    [
-        rf"{_COMMERCIAL_REGION}\.amazonaws\.com",
-        *(rf"(?={prefix}){_REGION}\.{domain}" for prefix, domain in _DOMAINS.items()),
-    ]
-)
-_DUAL_STACK = rf"{_COMMERCIAL_REGION}\.on\.aws|(?=cn-){_REGION}\.on\.amazonwebservices\.com\.cn"
-_REGISTRY = re.compile(
-    rf"[0-9]{{12}}\.(?:dkr\.ecr(?:-fips)?\.(?:{_PLAIN})|dkr-ecr(?:-fips)?\.(?:{_DUAL_STACK}))", re.ASCII
-)
-_REGISTRY_EXPECTED = (
-    "the host of a private ECR registry, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-)
-# https://github.com/distribution/reference: path components, then a tag, a digest or both.
-_IMAGE = re.compile(
-    rf"(?:{_REGISTRY.pattern})(/[a-z0-9]+((\.|_{{1,2}}|-+)[a-z0-9]+)*)+"
-    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?",
-    re.ASCII,
-)
-_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_NAMESPACE_GLOB = re.compile(r"[a-z0-9*-]{1,63}", re.ASCII)
-_WORKLOAD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+
+class Label(NamedTuple):
+    """One label of Kubernetes objects."""
+
+    key: str
+    value: str
+
+
+_NAMESPACE_LABEL = Label("pullpass.dev/pull-secrets", "enabled")
+_SECRET_LABEL = Label("pullpass.dev/managed", "true")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """`settings.awsECR.pullSecret.labelled`: secrets of the users' own that are filled with the add-on's credentials.
+
+    Those of type `kubernetes.io/dockerconfigjson` with `secret_label` in namespaces with `namespace_label`.
+    `failure_policy` is the webhook's: `Ignore` or `Fail`.
+    """
+
+    namespace_label: Label = _NAMESPACE_LABEL
+    secret_label: Label = _SECRET_LABEL
+    failure_policy: str = "Ignore"
+
+
+@dataclass(frozen=True)
+class AdoptedKeys:
+    """Where the AWS keys of adopted objects are: a secret, and the keys of its data."""
+
+    namespace: str
+    name: str
+    access_key_id: str = "AWS_ACCESS_KEY_ID"
+    secret_access_key: str = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a key
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """One of `settings.awsECR.pullSecret.adopt`: an older operator's objects, honoured as they stand.
+
+    `resource` is the name of its CRD. `registries` are host names; empty: the add-on's. Without `keys`, the cluster's
+    role is used.
+    """
+
+    resource: str
+    registries: tuple[str, ...] = ()
+    keys: AdoptedKeys | None = None
 
 
 @dataclass(frozen=True)
 class PullSecret:
-    """`settings.awsECR.pullSecret`: which namespaces and service accounts get the secret.
+    """`settings.awsECR.pullSecret`: where pull secrets come to be, under which names, and by which routes.
 
     `namespaces` (names; empty: all) and `namespace_selector` (matchLabels; empty: all) both narrow;
     `exclude_namespaces` are names or `kube-*` globs. `service_accounts` is `all`, `default`, `none` or names.
+
+    `name` is the secret's; `public_name` that of a separate one for public.ecr.aws (None: one for all registries).
+    `append_to_pods`: pods that name their own `imagePullSecrets` get ours appended. `retry_pods`: pods that are stuck
+    on our registries are deleted if a controller owns them. `labelled`: None is off. `custom_resources`: ECRPullSecret
+    of pullpass.dev is served.
     """
 
     namespaces: tuple[str, ...] = ()
     namespace_selector: Mapping[str, str] = field(default_factory=dict)
     exclude_namespaces: tuple[str, ...] = ("kube-*",)
     service_accounts: str | tuple[str, ...] = "all"
+    name: str = "pullpass-ecr"
+    public_name: str | None = None
+    append_to_pods: bool = False
+    retry_pods: bool = False
+    labelled: Labelled | None = None
+    custom_resources: bool = False
+    adopt: tuple[Adopted, ...] = ()
+
+    @property
+    def brings_identities(self) -> bool:
+        """Whether there is something to serve that names its identity itself, and so needs no `roleArn`."""
+        return self.custom_resources or any(adopted.keys is not None for adopted in self.adopt)
 
 
 @dataclass(frozen=True)
@@ -108,48 +135,6 @@ class AwsEcr:
         return provider == "aws" and not self.role_arn and self.identity == "shared" and self.by_nodes
 
 
-_SPEC = {"roleArn": Text(ROLE_ARN_EXPECTED, pattern=ROLE_ARN)}
-_SETTINGS = {
-    "delivery": Choice("auto", "node", "pullSecret"),
-    "identity": Choice("shared", "serviceAccount"),
-    "serviceAccounts": ListOf(
-        Text("a service account with its namespace, such as shop/web", pattern=_WORKLOAD)
-    ),
-    "registries": ListOf(Text(_REGISTRY_EXPECTED, pattern=_REGISTRY)),
-    "verifyImage": Text("an image in a private ECR registry, with its host", pattern=_IMAGE),
-    "node": Object(
-        strict(
-            "NodeDelivery",
-            {
-                "maxUnavailable": Integer(1),
-                "selector": TextMap("labels of nodes, all of which must be there"),
-                "restartDeviceNodes": Flag(),
-            },
-        )
-    ),
-    "pullSecret": Object(
-        strict(
-            "PullSecret",
-            {
-                "namespaces": ListOf(Text("the name of a namespace", pattern=_NAMESPACE)),
-                "namespaceSelector": TextMap("labels of namespaces, all of which must be there"),
-                "excludeNamespaces": ListOf(
-                    Text(
-                        "the name of a namespace, where * stands for any part of it", pattern=_NAMESPACE_GLOB
-                    )
-                ),
-                "serviceAccounts": TextOrTexts(
-                    "all, default, none, or a list of service account names",
-                    words=("all", "default", "none"),
-                    pattern=_ACCOUNT,
-                ),
-                "name": NotYet(),
-            },
-        )
-    ),
-}
-
-
 def _view(spec: Mapping[str, Any], settings: Mapping[str, Any]) -> AwsEcr:
     return AwsEcr(
         role_arn=spec.get("roleArn"),
@@ -175,6 +160,7 @@ def _pull_secret(settings: Mapping[str, Any]) -> PullSecret:
     default = PullSecret()
     excluded = settings.get("excludeNamespaces")
     accounts = settings.get("serviceAccounts")
+    labelled = settings.get("labelled")
     return PullSecret(
         namespaces=tuple(settings.get("namespaces") or ()),
         namespace_selector=dict(settings.get("namespaceSelector") or {}),
@@ -182,32 +168,116 @@ def _pull_secret(settings: Mapping[str, Any]) -> PullSecret:
         service_accounts=tuple(accounts)
         if isinstance(accounts, list)
         else accounts or default.service_accounts,
+        name=settings.get("name") or default.name,
+        public_name=settings.get("publicName"),
+        append_to_pods=bool(settings.get("appendToPods")),
+        retry_pods=bool(settings.get("retryPods")),
+        labelled=None if labelled is None else _labelled(labelled),
+        custom_resources=bool(settings.get("customResources")),
+        adopt=tuple(_adopted(each) for each in settings.get("adopt") or ()),
+    )
+
+
+def _labelled(settings: Mapping[str, Any]) -> Labelled:
+    default = Labelled()
+
+    def label(key: str, otherwise: Label) -> Label:
+        return next((Label(*item) for item in (settings.get(key) or {}).items()), otherwise)
+
+    return Labelled(
+        namespace_label=label("namespaceLabel", default.namespace_label),
+        secret_label=label("secretLabel", default.secret_label),
+        failure_policy=settings.get("failurePolicy") or default.failure_policy,
+    )
+
+
+def _adopted(settings: Mapping[str, Any]) -> Adopted:
+    keys = settings.get("keys")
+    return Adopted(
+        resource=settings["resource"],
+        registries=tuple(settings.get("registries") or ()),
+        keys=None
+        if keys is None
+        else AdoptedKeys(
+            namespace=keys["namespace"],
+            name=keys["name"],
+            access_key_id=keys.get("accessKeyId") or AdoptedKeys.access_key_id,
+            secret_access_key=keys.get("secretAccessKey") or AdoptedKeys.secret_access_key,
+        ),
     )
 
 
 def _contradictions(settings: Mapping[str, Any]) -> Iterator[Mistake]:
-    """What does not go with identity `serviceAccount`: a secret is everybody's, and the trust policy needs names."""
+    """What does not go together, although each member is right by itself."""
     wishes = _view({}, settings)
-    if wishes.identity == "shared":
-        return
+    if wishes.identity == "serviceAccount":
+        yield from _against_service_accounts(wishes)
+    yield from _between_names(wishes)
+    yield from _twice_adopted(wishes)
+    if wishes.pull_secret.append_to_pods and not wishes.by_pull_secrets:
+        yield Mistake(
+            json_path("$", "pullSecret", "appendToPods"),
+            "needs pull secrets to append, and there are none with this delivery or identity",
+            "use delivery `auto` or `pullSecret` with identity `shared`, or leave it out",
+        )
+
+
+def _against_service_accounts(wishes: AwsEcr) -> Iterator[Mistake]:
+    """A secret is everybody's, and the trust policy needs names."""
     if wishes.delivery == "pullSecret":
         yield Mistake(
-            "identity",
+            json_path("$", "identity"),
             "`serviceAccount` does not go with delivery `pullSecret`, which every pod of a namespace shares",
             "use delivery `node` or `auto`",
         )
     if not wishes.service_accounts:
         yield Mistake(
-            "serviceAccounts",
+            json_path("$", "serviceAccounts"),
             "is missing; identity `serviceAccount` needs to know who may assume the role",
             'name them, such as ["shop/web"]',
         )
+    if wishes.pull_secret.labelled is not None:
+        yield Mistake(
+            json_path("$", "pullSecret", "labelled"),
+            "does not go with identity `serviceAccount`: whoever may read the secret could pull as the role",
+            "use identity `shared`, or leave it out",
+        )
+
+
+def _between_names(wishes: AwsEcr) -> Iterator[Mistake]:
+    name, public_name = wishes.pull_secret.name, wishes.pull_secret.public_name
+    if public_name is None:
+        return
+    path = json_path("$", "pullSecret", "publicName")
+    if PUBLIC_REGISTRY not in wishes.registries:
+        yield Mistake(
+            path,
+            f"names a secret for {PUBLIC_REGISTRY}, which is not among the registries",
+            f'add "{PUBLIC_REGISTRY}" to `settings.awsECR.registries`',
+        )
+    if name == public_name:
+        yield Mistake(
+            path,
+            f"is the name of the other secret, too: `{name}`",
+            "leave it out to have one secret for all registries, or choose another name",
+        )
+
+
+def _twice_adopted(wishes: AwsEcr) -> Iterator[Mistake]:
+    resources = [adopted.resource for adopted in wishes.pull_secret.adopt]
+    for index, resource in enumerate(resources):
+        if resource in resources[:index]:
+            yield Mistake(
+                json_path("$", "pullSecret", "adopt", index, "resource"),
+                f"stands there twice: `{resource}`",
+                "keep one of them",
+            )
 
 
 SCHEMA = AddOnSchema(
     key="awsECR",
-    spec=strict("AwsEcr", _SPEC, elsewhere=wrong_place(_SETTINGS, "settings.awsECR")),
-    settings=strict("AwsEcrSettings", _SETTINGS, elsewhere=wrong_place(_SPEC, "spec.addOns.awsECR")),
+    spec=strict("AwsEcr", SPEC, elsewhere=wrong_place(SETTINGS, "settings.awsECR")),
+    settings=strict("AwsEcrSettings", SETTINGS, elsewhere=wrong_place(SPEC, "spec.addOns.awsECR")),
     requires=("awsWorkloadIdentity",),
     providers=("aws", "hetzner", "generic"),
     view=_view,

@@ -29,7 +29,7 @@ class AddOnSchema(Generic[View]):
     `spec` and `settings` are the schemas of `spec.addOns.KEY` and `settings.KEY`. `requires` holds the keys of
     add-ons that must be enabled beside it, `providers` where it is supported. `view` makes the typed view of the two
     documents, which then hold no mistake. `contradictions` finds what does not go together in settings whose members
-    are right one by one; its paths are members of the settings.
+    are right one by one; its paths start at the settings, as `$`.
     """
 
     key: str

@@ -2,7 +2,8 @@
 
 Real: kube-apiserver with RBAC and admission, the hub and the controller as processes, `pullpass connect`, the agent as a
 process with the tokens of its own service account. AWS and the registry are the sandbox's, which believe nothing that
-AWS would not. Where a kubelet is missing, `tests.support.kubelet` runs the Deployment's command.
+AWS would not. Where nodes are missing, `tests.support.kubelet` runs the pods and `tests.support.services` is the way to
+them, so webhooks work as they do in production.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import functools
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +28,13 @@ import urllib3
 from aws.trust_policy import TrustedWorkload, subject, trust_policy
 from kube.client import Client
 from kube.errors import KubeError, NotFound
-from kube.objects import Kind, Object
+from kube.objects import DEPLOYMENT, SERVICE_ACCOUNT, Kind, Object
 from sandbox.world import World
 from tests.support import processes
+from tests.support.kubectl import Kubectl
 from tests.support.kubelet import Kubelet
 from tests.support.kubernetes import Etcd, RealCluster
+from tests.support.services import Services
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "pp_cluster_tests_0123456789abcdefghijklmnop"
@@ -74,8 +79,14 @@ class Stage:
     directory: Path
     port: int
     kubelet: Kubelet
+    services: Services
     controller: subprocess.Popen[bytes] | None = None
     pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, timeout=10))
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """With the admin's rights."""
+        return Kubectl(self.client)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -129,6 +140,23 @@ class Stage:
     def patch(self, body: dict[str, Any], name: str = "demo") -> None:
         self.call("PATCH", f"/{name}", body)
 
+    def wish(self, name: str = "demo", *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Writes the manifest with these settings of awsECR, pull secrets from one registry unless they say otherwise."""
+        mine = {"registries": [REGISTRY], "delivery": "pullSecret"} | settings
+        self.put(name, settings={"awsECR": mine, "awsWorkloadIdentity": identity or {}})
+
+    def begin(self, *, identity: dict[str, Any] | None = None, **settings: Any) -> None:
+        """From nothing to a cluster that is Ready, its agent running."""
+        self.wish(identity=identity, **settings)
+        self.connect()
+        eventually(
+            lambda: self.exists(DEPLOYMENT, "pullpass-agent", "pullpass-system"),
+            what="the agent",
+            explain=self.logs,
+        )
+        self.kubelet.run("pullpass-system", "pullpass-agent")
+        self.wait_for_state("Ready")
+
     def show(self, name: str = "demo") -> Any:
         return self.call("GET", f"/{name}")
 
@@ -144,9 +172,12 @@ class Stage:
 
     def connect(self, name: str = "demo") -> None:
         """`pullpass connect` with the admin's kubeconfig, AWS endpoints pointing to the sandbox's."""
-        endpoints = self.world.aws_endpoints
         settings = self.directory / "connection.json"
-        aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
+        aws = {
+            f"{re.sub('[_-](.)', lambda found: found[1].upper(), service)}Endpoint": url
+            for service, url in self.world.aws_endpoints.items()
+            if service != "iam"
+        }
         settings.write_text(json.dumps({"timeoutSeconds": 5, "aws": aws}))
         kubeconfig = self.cluster.directory / "kubeconfig"
         result = self.pullpass(
@@ -181,8 +212,10 @@ class Stage:
         files = [self.directory / "controller.log", self.kubelet.log]
         return "\n".join(f"{file.name}: {file.read_text()[-3000:]}" for file in files if file.exists())
 
-    def make_namespace(self, name: str) -> None:
-        self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    def make_namespace(self, name: str, **labels: str) -> None:
+        metadata = {"name": name, "labels": labels}
+        self.client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        eventually(lambda: self.exists(SERVICE_ACCOUNT, "default", name), what="its default account")
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -196,6 +229,11 @@ def manifest(name: str) -> dict[str, Any]:
         },
         "settings": {"awsECR": {"registries": [REGISTRY]}},
     }
+
+
+def trusting(world: World, role: str = ROLE, *, allow: list[str] | None = None) -> None:
+    """Makes a role that trusts the agent; `allow` are its actions (default: those of a private pull)."""
+    world.create_role(role, trust_policy(role, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]), allow=allow)
 
 
 def publish(client: Client, directory: Path) -> None:
@@ -215,70 +253,81 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    directory = tmp_path_factory.mktemp("site")
+@contextmanager
+def static_site(directory: Path) -> Iterator[str]:
+    """The URL of a web server of static files."""
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield directory, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def world(web_site: tuple[Path, str]) -> Iterator[World]:
-    world = World(run_workloads=False, public_hosts={ISSUER_HOST: web_site[1]})
-    world.start()
-    yield world
-    world.stop()
-
-
-@pytest.fixture(scope="module")
-def stage(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    etcd: Etcd,
-    world: World,
-    web_site: tuple[Path, str],
-) -> Iterator[Stage]:
-    """A cluster, a hub and a controller of the module's own; nothing is registered yet."""
-    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
-    directory = tmp_path_factory.mktemp(name)
-    cluster = RealCluster(name, directory / "cluster", etcd, issuer=ISSUER, controller_manager=True)
-    running: list[subprocess.Popen[bytes]] = []
-    client: Client | None = None
-    kubelet: Kubelet | None = None
     try:
-        cluster.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def on_stage(name: str, directory: Path, etcd: Etcd, *, flags: Sequence[str] = ()) -> Iterator[Stage]:
+    """A cluster, its public issuer, an AWS, a hub and a controller; nothing is registered yet.
+
+    `flags` are the API server's.
+    """
+    site = directory / "site"
+    site.mkdir()
+    with ExitStack() as stack:
+        url = stack.enter_context(static_site(site))
+        world = World(run_workloads=False, public_hosts={ISSUER_HOST: url})
+        world.start()
+        stack.callback(world.stop)
+        services = Services(lambda: kubelet.pods)
+        services.start()
+        stack.callback(services.stop)
+        cluster = RealCluster(
+            name,
+            directory / "cluster",
+            etcd,
+            issuer=ISSUER,
+            controller_manager=True,
+            egress=services.egress(),
+            flags=tuple(flags),
+        )
         client = Client(cluster.admin())
-        publish(client, web_site[0])
-        world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
-        world.create_role(ROLE, trust_policy(ROLE, [TrustedWorkload(ISSUER, AUDIENCE, (AGENT,))]))
+        stack.callback(client.close)
+        stack.callback(cluster.stop)
         kubelet = Kubelet(client, cluster.server, directory / "node")
-        (directory / "node").mkdir()
-        stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet)
-        running.append(stage.start("serve"))
+        stack.callback(kubelet.stop)
+        cluster.start()
+        services.connect(client)
+        publish(client, site)
+        world.create_oidc_provider(ACCOUNT, ISSUER, [AUDIENCE])
+        trusting(world)
+        stage = Stage(cluster, world, client, directory, processes.free_port(), kubelet, services)
+        hub = stage.start("serve")
+        stack.callback(processes.stop, hub)
         eventually(
             lambda: _serves(stage),
             what="the API serves",
             explain=(directory / "serve.log").read_text,
         )
         stage.controller = stage.start("controller")
+        try:
+            yield stage
+        finally:
+            stage.pool.clear()
+            processes.stop(stage.controller)
+
+
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, etcd: Etcd
+) -> Iterator[Stage]:
+    """A stage of the module's own."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    with on_stage(name, tmp_path_factory.mktemp(name), etcd) as stage:
         yield stage
-        stage.pool.clear()
-        running.append(stage.controller)
-    finally:
-        for process in reversed(running):
-            processes.stop(process)
-        if kubelet is not None:
-            kubelet.stop()
-        if client is not None:
-            client.close()
-        cluster.stop()
 
 
 def _serves(stage: Stage) -> bool:

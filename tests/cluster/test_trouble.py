@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.agent_rights import SECRETS_ROLE
 from fleet import clusters, connections
 from fleet.database import Database
 from fleet.records import ClusterKey
@@ -57,7 +57,7 @@ def test_the_hubs_account_can_give_nobody_more_rights_than_written_down(stage: S
     }
     try:
         for obj in (
-            role | {"metadata": {"name": AGENT_SECRETS_ROLE}},
+            role | {"metadata": {"name": SECRETS_ROLE}},
             role | {"metadata": {"name": "more"}},
             binding | {"metadata": {"name": "more"}},
         ):
@@ -96,12 +96,12 @@ def test_a_dead_hub_token_is_named_and_connect_mends_it(stage: Stage) -> None:
 
 
 def test_an_api_server_that_restarts_is_waited_for(stage: Stage) -> None:
-    stage.client.delete(CLUSTER_ROLE_BINDING, AGENT_SECRETS_ROLE)
+    stage.client.delete(CLUSTER_ROLE_BINDING, SECRETS_ROLE)
     stage.cluster.stop()
     stage.wait_for_issue("ClusterUnreachable")
     stage.cluster.start()
     stage.wait_for_state("Ready")
-    assert stage.exists(CLUSTER_ROLE_BINDING, AGENT_SECRETS_ROLE)
+    assert stage.exists(CLUSTER_ROLE_BINDING, SECRETS_ROLE)
 
 
 def test_a_controller_killed_in_the_middle_is_followed_by_one_that_finishes(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from sandbox.aws.tokens import PublishedIssuer
 from sandbox.registry.server import SandboxRegistry
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -86,7 +86,13 @@ class AwsUnderTest:
 
     @property
     def endpoints(self) -> AwsEndpoints:
-        return AwsEndpoints(sts=f"{self.url}/sts", ecr=f"{self.url}/ecr", registry=self.registry_url)
+        return AwsEndpoints(
+            sts=f"{self.url}/sts",
+            ecr=f"{self.url}/ecr",
+            ecr_public=f"{self.url}/ecr-public",
+            registry=self.registry_url,
+            metadata=f"{self.url}/metadata",
+        )
 
     def trust_policy(self, *, audience: str = AUDIENCE, subject: str = SUBJECT) -> dict[str, Any]:
         name = self.issuer.url.removeprefix("https://")
@@ -117,5 +123,13 @@ def served(app: WSGIApplication, *, tls: ssl.SSLContext | None = None) -> Iterat
 
 
 class _Silent(WSGIRequestHandler):
+    def connection_dropped(  # the base class's arguments
+        self,
+        error: BaseException,  # noqa: ARG002 - the same
+        environ: WSGIEnvironment | None = None,  # noqa: ARG002 - the same
+    ) -> None:
+        """The sandbox hangs up: so does the server, which would else wait for the next request."""
+        self.close_connection = True
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Nothing: a test's output is its failures."""

@@ -73,6 +73,8 @@ class RealCluster:
         issuer: What `--service-account-issuer` says; changed by `restart(issuer=…)`.
         controller_manager: Starts it, too: new namespaces get their `default` ServiceAccount.
         address: Where the API server listens; one that is not loopback is a node's `kubernetes` Service, too.
+        egress: An EgressSelectorConfiguration: how the API server reaches Services (`tests.support.services`).
+        flags: More flags of the API server.
     """
 
     name: str
@@ -81,6 +83,8 @@ class RealCluster:
     issuer: str = "https://oidc.example.com/id/1"
     controller_manager: bool = False
     address: str = "127.0.0.1"
+    egress: str = ""
+    flags: tuple[str, ...] = ()
     port: int = field(default_factory=processes.free_port)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -99,6 +103,7 @@ class RealCluster:
             "admin.crt": self.client_certificate,
             "admin.key": self.client_key,
             "service-account.key": certificates.signing_key(),
+            "egress.json": self.egress,
         }.items():
             certificates.write_private(self.directory / file, text)
         (self.directory / "kubeconfig").write_text(self.kubeconfig(), encoding="ascii")
@@ -202,6 +207,8 @@ class RealCluster:
             "--allow-privileged=true",
             "--enable-admission-plugins=NodeRestriction",
             "--shutdown-send-retry-after=false",
+            *self.flags,
+            *([f"--egress-selector-config-file={directory / 'egress.json'}"] if self.egress else []),
         ]
 
     def _controller_manager_arguments(self) -> list[str]:

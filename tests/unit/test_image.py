@@ -38,18 +38,20 @@ def slimmed(tmp_path: Path) -> Path:
 
 
 def test_only_the_models_that_are_called_stay(slimmed: Path) -> None:
-    assert ["ecr", "sts"] == sorted(one.name for one in (slimmed / "botocore/data").iterdir() if one.is_dir())
+    folders = [one.name for one in (slimmed / "botocore/data").iterdir() if one.is_dir()]
+    assert ["ecr", "ecr-public", "sts"] == sorted(folders)
 
 
 def test_every_client_that_pullpass_makes_has_its_model_in_the_image() -> None:
     calls = "".join(path.read_text() for path in (ROOT / "aws").glob("*.py"))
-    made = set(re.findall(r"""\.client\(\s*["'](\w+)["']""", calls))
+    made = set(re.findall(r"""\.client\(\s*["']([\w-]+)["']""", calls))
     assert set(tool("slim").SERVICES) == made
 
 
-def test_both_clients_are_made_of_the_slimmed_tree(slimmed: Path) -> None:
+def test_all_clients_are_made_of_the_slimmed_tree(slimmed: Path) -> None:
     program = (
         "import boto3, botocore\n"
+        "print(boto3.client('ecr-public', region_name='us-east-1').meta.endpoint_url)\n"
         "for name in ('sts', 'ecr'): print(boto3.client(name, region_name='cn-north-1').meta.endpoint_url)\n"
         "print(botocore.__file__)"
     )
@@ -61,6 +63,7 @@ def test_both_clients_are_made_of_the_slimmed_tree(slimmed: Path) -> None:
         check=True,
     ).stdout.splitlines()
     assert [
+        "https://api.ecr-public.us-east-1.amazonaws.com",
         "https://sts.cn-north-1.amazonaws.com.cn",
         "https://api.ecr.cn-north-1.amazonaws.com.cn",
         str(slimmed / "botocore/__init__.py"),

@@ -3,8 +3,8 @@
 
     slim.py SITE_PACKAGES
 
-botocore brings the models of some 400 services and Pullpass calls two. What is not in a folder of `data` (endpoints,
-partitions, retries, defaults) serves every client and stays. tests/unit/test_image.py holds that both clients are
+botocore brings the models of some 400 services and Pullpass calls three. What is not in a folder of `data` (endpoints,
+partitions, retries, defaults) serves every client and stays. tests/unit/test_image.py holds that their clients are
 still made of what is left, and so does the build itself.
 """
 
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-SERVICES = ("ecr", "sts")
+SERVICES = ("ecr", "ecr-public", "sts")
 
 
 def slim(site_packages: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from controller import rights
+from controller.agent_rights import WEBHOOK_NAMES
 from controller.cluster import Reconciler, Run
 from controller.connecting import access_of
 from controller.settings import ControllerSettings
@@ -16,7 +17,7 @@ from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Principal, Role
 from kube.client import Access, Client
 from kube.errors import NotFound, Unreachable
-from kube.objects import CONFIG_MAP, KINDS, Object, ObjectKey, key_of
+from kube.objects import CONFIG_MAP, KINDS, MUTATING_WEBHOOK, Object, ObjectKey, key_of
 from reconcile.clock import FakeClock
 from reconcile.outcome import Done, RequeueAfter
 from schemas.agent_documents import (
@@ -42,6 +43,7 @@ ISSUER = "https://oidc.example.org/id/1"
 PUBLIC_URL = "https://pullpass.example.org"
 ROLE_ARN = "arn:aws:iam::123456789012:role/pull"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+AUTHORITY = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
 ALICE = Principal("token-1", "alice", "acme", Role.ADMIN)
 BOTH = {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE_ARN}}
 SETTINGS = {"awsECR": {"registries": [REGISTRY], "delivery": "pullSecret"}}
@@ -171,7 +173,8 @@ class Hub:
         return self.status().add_ons["awsECR"]
 
     def codes(self, add_on: str = "awsECR") -> list[str]:
-        return [issue.code for issue in self.status().add_ons[add_on].issues]
+        status = self.status().add_ons.get(add_on)
+        return [] if status is None else [issue.code for issue in status.issues]
 
     def reasons(self) -> list[str]:
         """Of the event log, oldest first."""
@@ -214,11 +217,36 @@ class Hub:
         """What an agent would do now, if one runs: answers a configuration it has not answered yet."""
         try:
             configuration = self.configuration()
-            if configuration != self.answered:
+            doubted = (
+                "AgentNotRunning" in self.codes()
+            )  # where no pod can run, the report alone proves the contrary
+            if configuration != self.answered or doubted:
                 self.report()
         except NotFound:
             configuration = None
         self.answered = configuration
+        self.vouch()
+
+    def vouch(self) -> None:
+        """What the agent's leader would do with each of our webhooks: writes its authority where there is none."""
+        for name in WEBHOOK_NAMES:
+            try:
+                found = self.agent.get(MUTATING_WEBHOOK, name)
+            except NotFound:
+                continue
+            if all(webhook["clientConfig"].get("caBundle") for webhook in found["webhooks"]):
+                continue
+            self.agent.apply(
+                {
+                    "apiVersion": MUTATING_WEBHOOK.api_version,
+                    "kind": MUTATING_WEBHOOK.kind,
+                    "metadata": {"name": name},
+                    "webhooks": [
+                        {"name": webhook["name"], "clientConfig": {"caBundle": AUTHORITY}}
+                        for webhook in found["webhooks"]
+                    ],
+                }
+            )
 
     def settle(self, *, steps: int = 40) -> Run:
         """Runs, with an agent in the cluster, until nothing is left to do; failures are tried again."""
@@ -248,6 +276,9 @@ def admin_access(cluster: HasKubeconfig) -> Access:
 def everything(client: Client, selector: str | None = None) -> dict[ObjectKey, Object]:
     found = {}
     for kind in KINDS:
-        for obj in client.list(kind, label_selector=selector).items:
-            found[key_of(obj)] = obj
+        try:
+            objects = client.list(kind, label_selector=selector).items
+        except NotFound:  # a custom resource that is not installed
+            continue
+        found.update({key_of(obj): obj for obj in objects})
     return found

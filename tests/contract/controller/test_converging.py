@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.agent_rights import SECRETS_ROLE, WEBHOOKS_ROLE
 from fleet import connections, events
 from fleet.work import Bell
-from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ROLE, SERVICE_ACCOUNT
+from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, MUTATING_WEBHOOK, ROLE, SERVICE_ACCOUNT
 from reconcile.outcome import Done, RequeueAfter
 from schemas.agent_documents import (
     AGENT_ACCOUNT,
@@ -17,19 +17,34 @@ from schemas.agent_documents import (
     REPORT_NAME,
     ReportedHop,
 )
+from schemas.pod_identity_documents import POD_IDENTITY_NAME
 from schemas.status import State
-from tests.contract.controller.harness import BOTH, ISSUER, ROLE_ARN, Hub, everything
+from tests.contract.controller.harness import AUTHORITY, BOTH, ISSUER, ROLE_ARN, SETTINGS, Hub, everything
 
-CONTENT = (
-    "ClusterRoleBinding pullpass-agent-secrets",
-    "ConfigMap pullpass-agent",
+AGENT = (
+    "ClusterRoleBinding pullpass-agent-webhooks",
     "ConfigMap pullpass-owner",
-    "ConfigMap pullpass-status",
+    "ConfigMap pullpass-pod-identity",
     "Deployment pullpass-agent",
+    "MutatingWebhookConfiguration pullpass-pod-identity",
+    "PodDisruptionBudget pullpass-agent",
     "Role pullpass-agent",
     "RoleBinding pullpass-agent",
+    "RoleBinding pullpass-agent-own-secrets",
+    "Service pullpass-agent",
     "ServiceAccount pullpass-agent",
 )
+CONTENT = tuple(
+    sorted(
+        (
+            *AGENT,
+            "ClusterRoleBinding pullpass-agent-secrets",
+            "ConfigMap pullpass-agent",
+            "ConfigMap pullpass-status",
+        )
+    )
+)
+NO_WEBHOOK = {"awsWorkloadIdentity": {"webhook": "off"}}
 
 
 def names(hub: Hub) -> tuple[str, ...]:
@@ -40,13 +55,18 @@ def look_of(hub: Hub) -> list[str]:
     namespace = f"namespaces/{NAMESPACE_NAME}"
     selector = f"?labelSelector=pullpass.dev%2Fcluster%3D{hub.uid}&limit=500"
     rbac = "/apis/rbac.authorization.k8s.io/v1"
+    admission = "/apis/admissionregistration.k8s.io/v1"
     return [
         f"GET /api/v1/{namespace}/configmaps{selector}",
         f"GET /api/v1/{namespace}/serviceaccounts{selector}",
+        f"GET /api/v1/{namespace}/services{selector}",
         f"GET /apis/apps/v1/{namespace}/deployments{selector}",
+        f"GET /apis/policy/v1/{namespace}/poddisruptionbudgets{selector}",
         f"GET {rbac}/{namespace}/roles{selector}",
         f"GET {rbac}/{namespace}/rolebindings{selector}",
-        f"GET {rbac}/clusterrolebindings?fieldSelector=metadata.name%3D{AGENT_SECRETS_ROLE}&limit=500",
+        f"GET {rbac}/clusterrolebindings?fieldSelector=metadata.name%3D{SECRETS_ROLE}&limit=500",
+        f"GET {rbac}/clusterrolebindings?fieldSelector=metadata.name%3D{WEBHOOKS_ROLE}&limit=500",
+        f"GET {admission}/mutatingwebhookconfigurations?fieldSelector=metadata.name%3D{POD_IDENTITY_NAME}&limit=500",
     ]
 
 
@@ -67,7 +87,7 @@ def test_the_hub_owns_its_fields_as_pullpass(ready_hub: Hub) -> None:
     managers = {
         entry["manager"]
         for key, obj in ready_hub.objects().items()
-        if key.name != REPORT_NAME
+        if key.name != REPORT_NAME and key.kind != MUTATING_WEBHOOK.kind
         for entry in obj["metadata"]["managedFields"]
     }
     assert managers == {"pullpass"}
@@ -134,7 +154,7 @@ def test_after_an_hour_everything_is_asked_again(ready_hub: Hub) -> None:
         (DEPLOYMENT, NAMESPACE_NAME, AGENT_ACCOUNT, {"spec": {"replicas": 0}}),
         (SERVICE_ACCOUNT, NAMESPACE_NAME, AGENT_ACCOUNT, {"automountServiceAccountToken": True}),
         (ROLE, NAMESPACE_NAME, AGENT_ACCOUNT, {"rules": []}),
-        (CLUSTER_ROLE_BINDING, None, AGENT_SECRETS_ROLE, {"subjects": []}),
+        (CLUSTER_ROLE_BINDING, None, SECRETS_ROLE, {"subjects": []}),
         (
             CONFIG_MAP,
             NAMESPACE_NAME,
@@ -161,7 +181,7 @@ def test_what_somebody_edits_is_put_right(
 
 def test_what_somebody_deletes_comes_back(ready_hub: Hub) -> None:
     ready_hub.admin.delete(DEPLOYMENT, AGENT_ACCOUNT, namespace=NAMESPACE_NAME)
-    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, AGENT_SECRETS_ROLE)
+    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, SECRETS_ROLE)
     ready_hub.run()
     assert names(ready_hub) == CONTENT
 
@@ -224,15 +244,17 @@ def test_a_change_of_settings_reaches_the_agent_without_a_restart(ready_hub: Hub
 
 
 def test_without_a_role_nothing_is_installed(hub: Hub) -> None:
-    hub.wish({"awsWorkloadIdentity": {}, "awsECR": {}})
+    hub.wish({"awsWorkloadIdentity": {}, "awsECR": {}}, NO_WEBHOOK)
     run = hub.run()
     assert (run.outcome, hub.ecr().state, hub.codes()) == (Done(), State.BLOCKED, ["RoleArnMissing"])
     assert names(hub) == ("ConfigMap pullpass-owner",)
 
 
 def test_an_obstacle_leaves_what_is_installed_alone(ready_hub: Hub) -> None:
+    ready_hub.wish(BOTH, NO_WEBHOOK | SETTINGS)
+    ready_hub.settle()
     before = ready_hub.objects()
-    ready_hub.wish({"awsWorkloadIdentity": {}, "awsECR": {}})
+    ready_hub.wish({"awsWorkloadIdentity": {}, "awsECR": {}}, NO_WEBHOOK)
     ready_hub.run()
     assert (ready_hub.ecr().state, ready_hub.objects()) == (State.BLOCKED, before)
 
@@ -244,8 +266,86 @@ def test_disabling_asks_the_agent_first_and_then_takes_all_of_it_away(ready_hub:
     ready_hub.report()
     ready_hub.settle()
     assert during == (State.REMOVING, True, CONTENT)
-    assert names(ready_hub) == ("ConfigMap pullpass-owner",)
+    assert names(ready_hub) == AGENT  # for pods' identities
     assert "awsECR" not in ready_hub.status().add_ons
+
+
+def test_without_the_webhook_nothing_of_the_agent_is_left(ready_hub: Hub) -> None:
+    ready_hub.wish({"awsWorkloadIdentity": {}}, NO_WEBHOOK)
+    ready_hub.settle()
+    assert names(ready_hub) == ("ConfigMap pullpass-owner",)
+
+
+def test_the_authority_that_the_agent_writes_stays_and_is_no_drift(ready_hub: Hub) -> None:
+    body = {"webhooks": [{"name": "pod-identity.pullpass.dev", "clientConfig": {"caBundle": "bmV3Cg=="}}]}
+    webhook = {
+        "apiVersion": MUTATING_WEBHOOK.api_version,
+        "kind": MUTATING_WEBHOOK.kind,
+        "metadata": {"name": POD_IDENTITY_NAME},
+        **body,
+    }
+    ready_hub.agent.apply(webhook)
+    ready_hub.wire.sent.clear()
+    ready_hub.run()
+    found = ready_hub.admin.get(MUTATING_WEBHOOK, POD_IDENTITY_NAME)["webhooks"][0]
+    assert found["clientConfig"]["caBundle"] == "bmV3Cg=="
+    assert [line for line in ready_hub.wire.sent if line.startswith("PATCH")] == []
+
+
+def test_a_webhook_that_somebody_widens_is_put_right(ready_hub: Hub) -> None:
+    found = ready_hub.admin.get(MUTATING_WEBHOOK, POD_IDENTITY_NAME)
+    found["webhooks"][0]["failurePolicy"] = "Fail"
+    ready_hub.admin.merge_patch(MUTATING_WEBHOOK, POD_IDENTITY_NAME, {"webhooks": found["webhooks"]})
+    ready_hub.run()
+    repaired = ready_hub.admin.get(MUTATING_WEBHOOK, POD_IDENTITY_NAME)["webhooks"][0]
+    assert (repaired["failurePolicy"], repaired["clientConfig"]["caBundle"]) == ("Ignore", AUTHORITY)
+    assert "DriftRepaired" in ready_hub.reasons()
+
+
+def test_the_eks_webhook_is_left_alone_and_ours_is_not_installed(hub: Hub) -> None:
+    theirs = {
+        "apiVersion": MUTATING_WEBHOOK.api_version,
+        "kind": MUTATING_WEBHOOK.kind,
+        "metadata": {"name": "pod-identity-webhook"},
+        "webhooks": [],
+    }
+    hub.admin.apply(theirs)
+    hub.wish({"awsWorkloadIdentity": {}}, {})
+    hub.settle()
+    status = hub.status().add_ons["awsWorkloadIdentity"]
+    assert (status.state, status.issues, status.details["webhook"]["served"]) == (State.READY, (), False)
+    assert "pod-identity-webhook" in status.details["webhook"]["reason"]
+    assert names(hub) == ("ConfigMap pullpass-owner",)
+
+
+def test_wider_rights_are_bound_while_settings_need_them(ready_hub: Hub) -> None:
+    roles = (
+        "ClusterRoleBinding pullpass-agent-wide-secrets",
+        "ClusterRoleBinding pullpass-agent-custom-resources",
+    )
+    settings = {"awsECR": {**SETTINGS["awsECR"], "pullSecret": {"customResources": True}}}
+    ready_hub.wish(BOTH, settings)
+    ready_hub.settle()
+    during = set(roles) <= set(names(ready_hub)), ready_hub.configuration().wide_secrets
+    ready_hub.wish(BOTH)
+    ready_hub.run()
+    ready_hub.report(elsewhere=2, custom_resources=(1, 0))
+    ready_hub.answered = ready_hub.configuration()
+    ready_hub.settle()
+    narrowing = set(roles) <= set(names(ready_hub)), ready_hub.configuration().wide_secrets
+    ready_hub.report()
+    ready_hub.settle()
+    assert (during, narrowing) == ((True, True), (True, True))
+    assert (names(ready_hub), ready_hub.configuration().wide_secrets) == (CONTENT, False)
+
+
+def test_what_needs_no_role_is_served_without_one(hub: Hub) -> None:
+    settings = {"awsECR": {"pullSecret": {"customResources": True}}}
+    hub.wish({"awsWorkloadIdentity": {}, "awsECR": {}}, settings)
+    hub.settle()
+    configuration = hub.configuration()
+    assert (hub.ecr().state, hub.codes()) == (State.READY, [])
+    assert (configuration.role_arn, configuration.pull_secrets, configuration.nodes) == ("", "never", "none")
 
 
 def test_with_nothing_enabled_nothing_is_left(ready_hub: Hub) -> None:
@@ -292,9 +392,10 @@ def test_the_event_log_tells_the_story(ready_hub: Hub) -> None:
         "Created",
         "Connected",
         "Applied",
-        "Ready",
+        "Installing",
         "Installing",
         "IssuerFound",
+        "Ready",
         "Ready",
     ]
 

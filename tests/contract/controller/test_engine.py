@@ -80,7 +80,7 @@ def test_a_cluster_that_comes_later_is_taken_up(new_hub: Callable[..., Hub]) -> 
 def test_drift_is_found_by_a_periodic_look(ready_hub: Hub) -> None:
     ready_hub.admin.delete(DEPLOYMENT, AGENT_ACCOUNT, namespace=NAMESPACE_NAME)
     with running(ready_hub, look_seconds=0.2):
-        until(ready_hub, lambda: len(ready_hub.objects()) == 8)
+        until(ready_hub, lambda: len(ready_hub.objects()) == 14)
 
 
 def test_a_removal_goes_through(ready_hub: Hub) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller import rights
+from controller import admission_policies, agent_rights, rights
 from fleet import clusters, shards
 from fleet.sealing import Sealer
 from kube.errors import ServerError
@@ -63,7 +63,7 @@ def test_a_cluster_that_breaks_off_in_the_middle_of_every_run_is_told_of(ready_h
         if line.startswith("PATCH"):
             raise ServerError(500, "InternalError", "etcd is away")
 
-    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, rights.AGENT_SECRETS_ROLE)
+    ready_hub.admin.delete(CLUSTER_ROLE_BINDING, agent_rights.SECRETS_ROLE)
     ready_hub.wire.hear = break_behind_the_look
     ready_hub.run()
     ready_hub.run()
@@ -106,8 +106,8 @@ def test_a_refused_credential_waits_for_another_one(ready_hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "namespace"),
     [
-        (CLUSTER_ROLE, rights.AGENT_SECRETS_ROLE, None),
-        (ADMISSION_POLICY_BINDING, rights.AGENT_SECRETS_POLICY, None),
+        (CLUSTER_ROLE, agent_rights.SECRETS_ROLE, None),
+        (ADMISSION_POLICY_BINDING, admission_policies.SECRETS_POLICY, None),
         (CLUSTER_ROLE_BINDING, HUB_ACCOUNT, None),
         (ROLE_BINDING, HUB_ACCOUNT, NAMESPACE_NAME),
     ],

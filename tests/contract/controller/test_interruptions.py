@@ -25,15 +25,15 @@ def interrupted(hub: Hub, number: int, *, after: bool, runs: int) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize("number", range(30))
+@pytest.mark.parametrize("number", range(42))
 def test_an_installation_cut_short_converges(hub: Hub, number: int, after: bool) -> None:
     interrupted(hub, number, after=after, runs=2)
     hub.settle()
-    assert (hub.ecr().state, len(hub.objects())) == (State.READY, 8)
+    assert (hub.ecr().state, len(hub.objects())) == (State.READY, 14)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize("number", range(34))
+@pytest.mark.parametrize("number", range(48))
 def test_a_removal_cut_short_leaves_nothing(ready_hub: Hub, number: int, after: bool) -> None:
     clusters.remove(ready_hub.database, ALICE, ready_hub.key, now=ready_hub.clock.now())
     interrupted(ready_hub, number, after=after, runs=3)

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from controller import rights
-from controller.rights import AGENT_SECRETS_ROLE
+from controller.agent_rights import CLUSTER_WIDE_ROLES, SECRETS_ROLE
 from fleet import clusters
 from kube.client import Client
 from kube.errors import ApiError, Forbidden
-from kube.objects import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, SERVICE_ACCOUNT, Object, kind_of
-from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME, REPORT_NAME, SECRET_NAME, labels
+from kube.objects import (
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    MUTATING_WEBHOOK,
+    NAMESPACE,
+    SECRET,
+    SERVICE_ACCOUNT,
+    Object,
+    kind_of,
+)
+from schemas.agent_documents import (
+    AGENT_ACCOUNT,
+    NAMESPACE_NAME,
+    REPORT_NAME,
+    SECRET_NAME,
+    WEBHOOK_NAME,
+    labels,
+)
 from schemas.status import State
-from tests.contract.controller.harness import ALICE, BOTH, Hub
+from tests.contract.controller.harness import ALICE, AUTHORITY, BOTH, SETTINGS, Hub
 from tests.support.kubernetes import RealCluster
 
 OURS = {"app.kubernetes.io/managed-by": "pullpass"}
@@ -89,10 +107,14 @@ def test_an_unchanged_cluster_settles_to_one_list_per_kind(real_hub: Hub) -> Non
     assert [line.split("?")[0].rpartition("/")[2] for line in real_hub.wire.sent] == [
         "configmaps",
         "serviceaccounts",
+        "services",
         "deployments",
+        "poddisruptionbudgets",
         "roles",
         "rolebindings",
         "clusterrolebindings",
+        "clusterrolebindings",
+        "mutatingwebhookconfigurations",
     ]
 
 
@@ -158,13 +180,175 @@ def test_the_agent_reads_no_other_secret(agent: Client) -> None:
         agent.list(SECRET, namespace="default")
 
 
+@pytest.fixture
+def wide_agent(real_hub: Hub, agent: Client) -> Iterator[Client]:
+    """The agent with every right that settings may give it."""
+    bound: list[Object] = [
+        {
+            "apiVersion": CLUSTER_ROLE_BINDING.api_version,
+            "kind": CLUSTER_ROLE_BINDING.kind,
+            "metadata": {"name": f"{role}-for-a-test"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": AGENT_ACCOUNT, "namespace": NAMESPACE_NAME}],
+        }
+        for role in CLUSTER_WIDE_ROLES
+    ]
+    for obj in bound:
+        real_hub.admin.apply(obj)
+    pause = threading.Event()
+    for _ in range(100):  # RBAC hears of a binding by a watch
+        try:
+            agent.list(SECRET, namespace="default")
+        except Forbidden:
+            pause.wait(0.1)
+        else:
+            break
+    yield agent
+    for obj in bound:
+        real_hub.admin.delete(CLUSTER_ROLE_BINDING, obj["metadata"]["name"])
+
+
+def own(name: str, kind: str, *, namespace: str = NAMESPACE_NAME, **metadata: Any) -> Object:
+    data = {"tls.crt": "", "tls.key": ""} if kind == "kubernetes.io/tls" else {"key": "eA=="}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "type": kind,
+        "data": data,
+    }
+
+
+def test_with_wider_rights_the_agent_makes_changes_and_deletes_its_own_secrets(wide_agent: Client) -> None:
+    wide_agent.apply(secret(name="other"))
+    wide_agent.apply({**secret(name="other"), "data": {".dockerconfigjson": "e30K"}})
+    wide_agent.delete(SECRET, "other", namespace="default")
+    for name, kind in (("pullpass-credentials", "Opaque"), ("pullpass-webhook", "kubernetes.io/tls")):
+        wide_agent.create(own(name, kind))
+        wide_agent.apply(own(name, kind))
+        wide_agent.delete(SECRET, name, namespace=NAMESPACE_NAME)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        secret(name="other", kind="Opaque"),
+        secret(name="other", marks={}),
+        own("pullpass-credentials", "Opaque", namespace="default"),
+        own("pullpass-credentials", "kubernetes.io/tls"),
+        own("other", "Opaque"),
+        # It would hold a token of the hub.
+        own(
+            "pullpass-webhook",
+            "kubernetes.io/service-account-token",
+            annotations={"kubernetes.io/service-account.name": "pullpass-hub"},
+        ),
+    ],
+)
+def test_with_wider_rights_the_agent_makes_no_other_secret(wide_agent: Client, refused: Object) -> None:
+    with pytest.raises(ApiError) as caught:
+        wide_agent.create(refused)
+    assert "the Pullpass agent makes no secrets but its own" in str(caught.value)
+
+
+@pytest.fixture
+def labelled(real_hub: Hub) -> Iterator[str]:
+    """A secret of the users' own, with data beside."""
+    body = secret(name="labelled", marks={"team": "shop"})
+    body["data"]["other"] = "eA=="
+    real_hub.admin.apply(body)
+    yield "labelled"
+    real_hub.admin.delete(SECRET, "labelled", namespace="default")
+
+
+def test_a_labelled_secret_is_filled(wide_agent: Client, labelled: str) -> None:
+    change = {"data": {".dockerconfigjson": "e30K"}, "metadata": {"annotations": {"pullpass.dev/a": "b"}}}
+    filled = wide_agent.merge_patch(SECRET, labelled, change, namespace="default")
+    assert filled["data"] == {".dockerconfigjson": "e30K", "other": "eA=="}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"other": "eQ=="}},
+        {"data": {"other": None}},
+        {"data": {"more": "eQ=="}},
+        {"metadata": {"labels": OURS}},
+        {"metadata": {"labels": None}},
+        {"metadata": {"finalizers": ["example.org/x"]}},
+    ],
+)
+def test_nothing_else_of_a_labelled_secret_is_changed(
+    wide_agent: Client, labelled: str, change: Object
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        wide_agent.merge_patch(SECRET, labelled, change, namespace="default")
+    assert "changes nothing of a secret that is not its own" in str(caught.value)
+
+
+def test_a_labelled_secret_is_not_deleted(wide_agent: Client, labelled: str) -> None:
+    with pytest.raises(ApiError):
+        wide_agent.delete(SECRET, labelled, namespace="default")
+
+
+@pytest.fixture
+def account(real_hub: Hub) -> Iterator[str]:
+    metadata = {"name": "builder", "namespace": "default", "annotations": {"team": "shop"}}
+    real_hub.admin.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    yield "builder"
+    real_hub.admin.delete(SERVICE_ACCOUNT, "builder", namespace="default")
+
+
+def test_the_agent_puts_references_into_service_accounts_and_takes_them_out(
+    agent: Client, account: str
+) -> None:
+    for names, mark in ((["pullpass-ecr"], "pullpass-ecr"), ([], None)):
+        change = {
+            "imagePullSecrets": [{"name": name} for name in names],
+            "metadata": {"annotations": {"pullpass.dev/image-pull-secret": mark}},
+        }
+        agent.merge_patch(SERVICE_ACCOUNT, account, change, namespace="default")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "x"}}},
+        {"metadata": {"annotations": {"team": None}}},
+        {"metadata": {"labels": {"a": "b"}}},
+        {"secrets": [{"name": "x"}]},
+        {"automountServiceAccountToken": False},
+    ],
+)
+def test_the_agent_changes_nothing_else_of_a_service_account(
+    agent: Client, account: str, change: Object
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        agent.merge_patch(SERVICE_ACCOUNT, account, change, namespace="default")
+    assert "changes nothing of a service account but imagePullSecrets" in str(caught.value)
+
+
+def test_every_webhook_is_one_that_the_api_server_takes(real_hub: Hub) -> None:
+    pull_secret = {
+        "namespaces": ["shop"],
+        "namespaceSelector": {"a": "b"},
+        "appendToPods": True,
+        "labelled": {"failurePolicy": "Fail"},
+    }
+    real_hub.wish(BOTH, {"awsECR": {**SETTINGS["awsECR"], "pullSecret": pull_secret}})
+    real_hub.settle()
+    found = real_hub.admin.get(MUTATING_WEBHOOK, WEBHOOK_NAME)["webhooks"]
+    assert [webhook["failurePolicy"] for webhook in found] == ["Fail", "Ignore"]
+    assert all(webhook["clientConfig"]["caBundle"] == AUTHORITY for webhook in found)
+
+
 def test_the_hub_binds_no_other_role(real_hub: Hub) -> None:
     client = real_hub.reconciler._memories[real_hub.uid].client
     assert client is not None
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": AGENT_SECRETS_ROLE},
+        "metadata": {"name": SECRETS_ROLE},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
     }
     with pytest.raises(ApiError):

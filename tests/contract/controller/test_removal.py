@@ -51,11 +51,20 @@ def test_the_agent_loses_its_rights_before_its_report_is_deleted(ready_hub: Hub)
     ready_hub.settle()
     deleted = [line.split("/")[-2] for line in ready_hub.wire.sent if line.startswith("DELETE")]
     assert deleted == [
+        "mutatingwebhookconfigurations",  # of awsWorkloadIdentity, which has nothing to give back
+        "configmaps",
         "deployments",
+        "poddisruptionbudgets",
+        "services",
         "rolebindings",
+        "rolebindings",
+        "clusterrolebindings",
         "clusterrolebindings",
         "roles",
         "configmaps",
+        "secrets",
+        "secrets",
+        "leases",
         "serviceaccounts",
         "configmaps",
         "configmaps",
@@ -64,6 +73,7 @@ def test_the_agent_loses_its_rights_before_its_report_is_deleted(ready_hub: Hub)
 
 def test_a_removal_waits_for_the_agent(ready_hub: Hub) -> None:
     remove(ready_hub)
+    ready_hub.run()
     before = set(ready_hub.objects())
     for _ in range(5):
         ready_hub.run()

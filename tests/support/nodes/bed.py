@@ -44,7 +44,9 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/pullpass"
 ISSUER_HOST = "oidc.cluster.example.com"
 ISSUER = f"https://{ISSUER_HOST}/id/e2e"
 AUDIENCE = "sts.amazonaws.com"
+PUBLIC_REGISTRY = "public.ecr.aws"
 PRIVATE_IMAGE = f"{REGISTRY}/team/app:1.0"
+PUBLIC_IMAGE = f"{PUBLIC_REGISTRY}/team/app:1.0"
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", namespaced=True)
 EVENT = Kind("v1", "Event", "events", namespaced=True)
@@ -96,9 +98,11 @@ class Bed:
             self.nodes.values()
         ):  # from this thread: the kernel ends a process with the thread that started it
             node.start()
+        network.route_services(1)
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: node.import_image(pause), self.nodes.values()))
-        self.add_image(PRIVATE_IMAGE, image_of(program, label="team/app"))
+        for image in (PRIVATE_IMAGE, PUBLIC_IMAGE):
+            self.add_image(image, image_of(program, label="team/app"))
         for name in self.nodes:
             self.wait_for_node(name)
 
@@ -128,14 +132,15 @@ class Bed:
         return {
             "stsEndpoint": f"{self.aws_url}/sts",
             "ecrEndpoint": f"{self.aws_url}/ecr",
+            "ecrPublicEndpoint": f"{self.aws_url}/ecr-public",
             "registryEndpoint": f"https://{network.HUB_ADDRESS}",
             "caBundle": self.aws_authority,
         }
 
-    def trust(self, *subjects: str) -> None:
-        """Replaces the role's trust policy: these subjects of this cluster, nobody else."""
+    def trust(self, *subjects: str, allow: list[str] | None = None) -> None:
+        """Replaces the role: these subjects of this cluster trusted, nobody else, `allow` (a private pull) allowed."""
         document = trust_policy(ROLE, [TrustedWorkload(ISSUER, AUDIENCE, subjects)])
-        self.world.create_role(ROLE, document)
+        self.world.create_role(ROLE, document, allow=allow)
 
     def issued_password(self, namespace: str, service_account: str) -> str:
         """A password that AWS gives for a token of this service account, which the role must trust."""
@@ -223,7 +228,7 @@ class Bed:
         authority = certificates.Authority("AWS authority")
         self.aws_authority = authority.certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate, key = authority.server(REGISTRY, network.HUB_ADDRESS)
+        certificate, key = authority.server(REGISTRY, PUBLIC_REGISTRY, network.HUB_ADDRESS)
         context.load_cert_chain(certificates.write_private(self.directory / "aws.pem", certificate + key))
         registry = self._serve(self.world.registry.wsgi_app, context)
         network.expose(registry, as_port=_HTTPS)
@@ -280,7 +285,7 @@ class Bed:
             kubeconfig=kubeconfig("e2e", kubelet),
             proxy_kubeconfig=kubeconfig("e2e", proxy),
             certificate_authority=self.cluster.certificate_authority,
-            registry_host=REGISTRY,
+            registry_hosts=(REGISTRY, PUBLIC_REGISTRY),
             registry_address=network.HUB_ADDRESS,
             registry_authority=self.aws_authority,
         )

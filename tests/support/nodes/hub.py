@@ -60,13 +60,17 @@ class Hub:
 
     def put(self, selector: dict[str, str]) -> None:
         """The manifest with awsECR, delivered to the nodes with these labels."""
+        self.wish(delivery="node", registries=[REGISTRY], node={"selector": selector})
+
+    def wish(self, **settings: Any) -> None:
+        """The manifest with these settings of awsECR."""
         spec = {
             "version": "1.34.4",
             "provider": {"generic": {"location": "aws-eu-central-1"}},
             "addOns": {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": ROLE}},
         }
-        ecr = {"delivery": "node", "registries": [REGISTRY], "node": {"selector": selector}}
-        self.call("PUT", body={"kind": "mk8s", "name": CLUSTER, "spec": spec, "settings": {"awsECR": ecr}})
+        body = {"kind": "mk8s", "name": CLUSTER, "spec": spec, "settings": {"awsECR": settings}}
+        self.call("PUT", body=body)
 
     def patch(self, body: dict[str, Any]) -> None:
         self.call("PATCH", f"/{CLUSTER}", body)

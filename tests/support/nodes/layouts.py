@@ -145,7 +145,7 @@ class NodeFacts:
     kubeconfig: str
     proxy_kubeconfig: str
     certificate_authority: str
-    registry_host: str
+    registry_hosts: tuple[str, ...]
     registry_address: str
     registry_authority: str
 
@@ -160,21 +160,15 @@ class Layout:
 
 
 def _common(facts: NodeFacts) -> dict[str, tuple[str, int]]:
-    registry = f"/etc/containerd/certs.d/{facts.registry_host}"
-    return {
+    return _registries(facts) | {
         "/etc/hostname": (f"{facts.name}\n", 0o644),
         "/etc/machine-id": ("", 0o644),
         "/etc/hosts": (
-            f"127.0.0.1 localhost {facts.name}\n{facts.registry_address} {facts.registry_host}\n",
+            f"127.0.0.1 localhost {facts.name}\n{facts.registry_address} {' '.join(facts.registry_hosts)}\n",
             0o644,
         ),
         "/etc/resolv.conf": ("nameserver 127.0.0.1\n", 0o644),
         "/etc/containerd/config.toml": (_CONTAINERD.format(pause=PAUSE_IMAGE), 0o644),
-        f"{registry}/hosts.toml": (
-            _HOSTS.format(host=facts.registry_host, authority=f"{registry}/ca.crt"),
-            0o644,
-        ),
-        f"{registry}/ca.crt": (facts.registry_authority, 0o644),
         "/etc/cni/net.d/10-bridge.conflist": (json.dumps(_network(facts.pods)), 0o644),
         "/etc/kubernetes/pki/ca.crt": (facts.certificate_authority, 0o644),
         "/etc/kubernetes/kube-proxy.conf": (facts.proxy_kubeconfig, 0o600),
@@ -182,6 +176,16 @@ def _common(facts: NodeFacts) -> dict[str, tuple[str, int]]:
         "/etc/systemd/system/writable-cgroups.service": (_CGROUPS_UNIT, 0o644),
         "/etc/systemd/system/kube-proxy.service": (_KUBE_PROXY_UNIT.format(name=facts.name), 0o644),
     }
+
+
+def _registries(facts: NodeFacts) -> dict[str, tuple[str, int]]:
+    """How containerd trusts each of them."""
+    files: dict[str, tuple[str, int]] = {}
+    for host in facts.registry_hosts:
+        folder = f"/etc/containerd/certs.d/{host}"
+        files[f"{folder}/hosts.toml"] = (_HOSTS.format(host=host, authority=f"{folder}/ca.crt"), 0o644)
+        files[f"{folder}/ca.crt"] = (facts.registry_authority, 0o644)
+    return files
 
 
 def _kubeadm(facts: NodeFacts) -> dict[str, tuple[str, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 BRIDGE = "bridge0"
 HUB_ADDRESS = "10.199.0.1"  # the control plane, AWS and the registry, as the nodes see them
+SERVICES = "10.96.0.0/16"  # the API server's `--service-cluster-ip-range`
 _PREFIX = 24
 
 
@@ -45,7 +46,7 @@ def expose(port: int, *, as_port: int | None = None) -> None:
 
 def make_node_network(name: str, number: int) -> NodeNetwork:
     """The namespace of node `number` (from 1), joined to the bridge."""
-    address = f"10.199.0.{10 + number}"
+    address = _address(number)
     pods = f"10.244.{number}.0/24"
     _run("ip", "netns", "add", name)
     _run("ip", "link", "add", f"veth{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
@@ -56,6 +57,15 @@ def make_node_network(name: str, number: int) -> NodeNetwork:
     _run("ip", "-n", name, "route", "add", "default", "via", HUB_ADDRESS)
     _run("ip", "route", "add", pods, "via", address)
     return NodeNetwork(Path("/run/netns") / name, address, pods)
+
+
+def route_services(number: int) -> None:
+    """Lets the API server reach Services, webhooks among them: through kube-proxy on node `number`."""
+    _run("ip", "route", "add", SERVICES, "via", _address(number))
+
+
+def _address(number: int) -> str:
+    return f"10.199.0.{10 + number}"
 
 
 def _run(*command: str) -> None:

@@ -32,8 +32,19 @@ def test_a_cluster_that_was_never_connected_and_never_known_leaves_nothing() -> 
     assert remains.after_force(cluster(connected=False, known=False), None) == []
 
 
-def test_the_agent_goes_first_because_it_would_put_the_rest_back() -> None:
-    assert remains.after_force(cluster(), None)[0]["command"] == "kubectl delete namespace pullpass-system"
+def test_the_agent_goes_before_what_it_would_put_back_and_after_the_webhooks_it_answers() -> None:
+    commands = [item["command"] for item in remains.after_force(cluster(), None)]
+    assert commands[:2] == [
+        "kubectl delete mutatingwebhookconfigurations -l app.kubernetes.io/managed-by=pullpass",
+        "kubectl delete namespace pullpass-system",
+    ]
+
+
+def test_finalizers_go_before_the_resource_that_carries_them() -> None:
+    whats = [item["what"] for item in remains.after_force(cluster(), None)]
+    assert whats.index("finalizers of ECRPullSecrets") < whats.index(
+        "the custom resource ECRPullSecret, with every object of it"
+    )
 
 
 def test_only_this_clusters_secrets_are_named() -> None:
@@ -59,6 +70,14 @@ def test_references_are_taken_away_and_those_of_others_stay(tmp_path: Path) -> N
         {"metadata": {"namespace": "shop", "name": "ours"}, "imagePullSecrets": [ours]},
         {"metadata": {"namespace": "shop", "name": "theirs"}, "imagePullSecrets": [other]},
         {"metadata": {"namespace": "shop", "name": "none"}},
+        {
+            "metadata": {
+                "namespace": "shop",
+                "name": "marked",
+                "annotations": {"pullpass.dev/image-pull-secret": "ecr,ecr-public-token"},
+            },
+            "imagePullSecrets": [{"name": "ecr-public-token"}, other, {"name": "ecr"}],
+        },
     ]
     (tmp_path / "accounts.json").write_text(json.dumps({"items": accounts}))
     kubectl = tmp_path / "kubectl"
@@ -76,4 +95,5 @@ def test_references_are_taken_away_and_those_of_others_stay(tmp_path: Path) -> N
     assert done.stdout.splitlines() == [
         '-n shop patch serviceaccount both --type merge -p {"imagePullSecrets":[{"name":"other"}]}',
         '-n shop patch serviceaccount ours --type merge -p {"imagePullSecrets":[]}',
+        '-n shop patch serviceaccount marked --type merge -p {"imagePullSecrets":[{"name":"other"}]}',
     ]

@@ -10,16 +10,25 @@ from typing import Any, TypeVar
 
 import yaml
 
-from agent.health import Metrics
+from agent import settings
+from agent.brain import Brain
+from agent.metrics import Metrics
 from agent.node.report import Report
-from agent.secrets.loop import SecretsAgent
 from agent.secrets.verification import RealAws
+from controller.addons.agent_objects import agent_objects, configuration_objects
+from controller.agent_rights import (
+    CUSTOM_RESOURCES_ROLE,
+    PODS_ROLE,
+    SECRETS_ROLE,
+    WIDE_SECRETS_ROLE,
+    cluster_roles,
+)
 from kube.client import Access, Client
 from kube.errors import NotFound
 from kube.objects import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Object
 from reconcile.clock import SystemClock, SystemRandom
 from sandbox.world import SandboxCluster, World
-from schemas.agent_documents import AgentConfiguration, AgentReport, dump_configuration, load_report
+from schemas.agent_documents import AgentConfiguration, AgentReport, load_report
 from schemas.connection import AwsAccess
 
 ACCOUNT = "111122223333"
@@ -28,34 +37,14 @@ HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"
 AUDIENCE = "sts.amazonaws.com"
 OURS = "pullpass-system"
 RBAC = "rbac.authorization.k8s.io"
-# Exactly the rights that `agent.secrets` writes down.
-CLUSTER_RULES = [
-    {
-        "apiGroups": [""],
-        "resources": ["secrets"],
-        "resourceNames": ["pullpass-ecr"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
-]
-OWN_RULES = [
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps"],
-        "resourceNames": ["pullpass-agent"],
-        "verbs": ["get", "list", "watch"],
-    },
-    {
-        "apiGroups": [""],
-        "resources": ["configmaps"],
-        "resourceNames": ["pullpass-status"],
-        "verbs": ["create", "get", "patch"],
-    },
+ROLES = {role["metadata"]["name"]: role for role in cluster_roles({})}
+CLUSTER_RULES = ROLES[SECRETS_ROLE]["rules"]
+# What the hub binds and grants beside them where there are node drivers.
+NODE_RULES = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]
+REPORT_RULES = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
 ]
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding")
 Found = TypeVar("Found")
 
 
@@ -69,6 +58,28 @@ def eventually(look: Callable[[], Found | None], *, seconds: float = 15.0) -> Fo
             return found
         assert clock.monotonic() < deadline, "it did not come to that in time"
         threading.Event().wait(0.02)
+
+
+class Replica:
+    """A replica of the agent in a thread, as its process would run it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        metrics = Metrics()
+        self.brain = Brain(
+            settings.read(environment),
+            RealAws(metrics.called_aws),
+            clock=SystemClock(),
+            random=SystemRandom(),
+            metrics=metrics,
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.brain.run, args=(self._stopping,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(15)
+        assert not self._thread.is_alive()
 
 
 class Cell:
@@ -106,7 +117,7 @@ class Cell:
                 registry_endpoint=endpoints["registry"],
             ),
         )
-        self._agents: list[tuple[threading.Thread, threading.Event, Client]] = []
+        self.replicas: list[Replica] = []
         self._install()
 
     def apply(
@@ -117,13 +128,21 @@ class Cell:
 
     def configure(self, **changes: Any) -> None:
         self.configuration = replace(self.configuration, **changes)
-        data = {"configuration.json": dump_configuration(self.configuration)}
-        self.apply("ConfigMap", "pullpass-agent", namespace=OURS, data=data)
+        pull_secret = self.configuration.pull_secret
+        needed = {
+            SECRETS_ROLE: True,
+            WIDE_SECRETS_ROLE: self.configuration.wide_secrets,
+            CUSTOM_RESOURCES_ROLE: pull_secret.custom_resources or pull_secret.adopt,
+            PODS_ROLE: pull_secret.retry_pods,
+        }
+        roles = [role for role, wanted in needed.items() if wanted]
+        for obj in reversed(configuration_objects(self.configuration, add_on="awsECR", roles=roles)):
+            self.admin.apply(obj)
 
     def reconfigure(self, **changes: Any) -> None:
         self.configure(generation=self.configuration.generation + 1, **changes)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, pod: str = "pullpass-agent-1") -> dict[str, str]:
         """As the Deployment sets it, but for the address."""
         (self.folder / "ca.crt").write_text(self._authority)
         return {
@@ -132,6 +151,8 @@ class Cell:
             "PULLPASS_KUBERNETES_CA_FILE": str(self.folder / "ca.crt"),
             "PULLPASS_WEB_IDENTITY_TOKEN_FILE": str(self.folder / "aws"),
             "PULLPASS_HEALTH_PORT": "0",
+            "PULLPASS_WEBHOOK_PORT": "0",
+            "PULLPASS_POD_NAME": pod,
         }
 
     def node(self, name: str, **labels: str) -> None:
@@ -142,39 +163,20 @@ class Cell:
         report = Report(self.configuration.generation, node, "kubeadm", state, **told)  # type: ignore[arg-type]  # a test's state
         self.admin.apply(report.lease("c-1", SystemClock().now()))
 
-    def start(self) -> None:
-        stop, metrics = threading.Event(), Metrics()
-        client = Client(
-            Access(
-                self._server,
-                certificate_authority=self._authority,
-                token_file=str(self.folder / "kubernetes"),
-                allow_loopback=True,
-            )
-        )
-        agent = SecretsAgent(
-            client,
-            RealAws(metrics.called_aws),
-            token_file=str(self.folder / "aws"),
-            clock=SystemClock(),
-            random=SystemRandom(),
-            metrics=metrics,
-        )
-        thread = threading.Thread(target=agent.run, args=(stop,))
-        thread.start()
-        self._agents.append((thread, stop, client))
+    def start(self, pod: str = "pullpass-agent-1") -> "Replica":
+        """Another replica of the whole agent."""
+        replica = Replica(self.environment(pod))
+        self.replicas.append(replica)
+        return replica
 
     def stop(self) -> None:
-        for thread, stop, client in self._agents:
-            stop.set()
-            thread.join(10)
-            assert not thread.is_alive()
-            client.close()
-        self._agents.clear()
+        for replica in self.replicas:
+            replica.stop()
+        self.replicas.clear()
 
     def requests(self) -> int:
-        """What the running agent has sent to the API server."""
-        return self._agents[-1][2].requests
+        """What the running agents have sent to the API server, but for the election."""
+        return sum(replica.brain.requests for replica in self.replicas)
 
     def secret(self, namespace: str) -> Object | None:
         try:
@@ -220,29 +222,29 @@ class Cell:
         )
 
     def _install(self) -> None:
-        agent = {"kind": "ServiceAccount", "name": "pullpass-agent", "namespace": OURS}
+        """What `pullpass connect` and the hub apply."""
         self.apply("Namespace", OURS)
-        self.apply("ServiceAccount", "pullpass-agent", namespace=OURS)
-        api, binding = f"{RBAC}/v1", {"apiGroup": RBAC, "name": "pullpass-agent-secrets"}
-        self.apply("ClusterRole", "pullpass-agent-secrets", api=api, rules=CLUSTER_RULES)
-        self.apply(
-            "ClusterRoleBinding",
-            "pullpass-agent-secrets",
-            api=api,
-            roleRef={**binding, "kind": "ClusterRole"},
-            subjects=[agent],
-        )
-        self.apply("Role", "pullpass-agent-secrets", namespace=OURS, api=api, rules=OWN_RULES)
-        self.apply(
-            "RoleBinding",
-            "pullpass-agent-secrets",
-            namespace=OURS,
-            api=api,
-            roleRef={**binding, "kind": "Role"},
-            subjects=[agent],
-        )
+        for role in ROLES.values():
+            self.admin.apply(role)
+        for obj in agent_objects(self.configuration.cluster_uid, audience=AUDIENCE, image="none"):
+            if obj["kind"] in RIGHTS:
+                self.admin.apply(obj)
+        self._grant("ClusterRole", "cell-nodes", NODE_RULES)
+        self._grant("Role", "cell-reports", REPORT_RULES, namespace=OURS)
         for file, audiences in (("kubernetes", []), ("aws", [AUDIENCE])):
             issued = self.admin.request_token(
                 OURS, "pullpass-agent", audiences=audiences, expiration_seconds=3600
             )
             (self.folder / file).write_text(issued.token)
+
+    def _grant(self, kind: str, name: str, rules: list[Object], namespace: str | None = None) -> None:
+        api = f"{RBAC}/v1"
+        self.apply(kind, name, namespace=namespace, api=api, rules=rules)
+        self.apply(
+            f"{kind}Binding",
+            name,
+            namespace=namespace,
+            api=api,
+            roleRef={"apiGroup": RBAC, "kind": kind, "name": name},
+            subjects=[{"kind": "ServiceAccount", "name": "pullpass-agent", "namespace": OURS}],
+        )

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002 - the signatures are those of AWS's questions, not all of which matter here
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from aws.credentials import AwsEndpoints, RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure
+from aws.identities import RoleLink, WebIdentity
 from aws.registry_hosts import parse
+from aws.sessions import Source, token_text
 from sandbox.world import World
 from tests.unit.agent.cell import ACCOUNT, AUDIENCE, OURS, ROLE, Cell
 
@@ -21,14 +23,24 @@ class CountingAws:
         self.calls: list[str] = []
         self.failures: dict[str, AwsFailure] = {}
         self.tokens: list[str] = []
+        self.sources: list[Source] = []
         self.granted = 0
         self.skew = timedelta()
 
-    def assume_role(
-        self, *, role_arn: str, token: str, session_name: str, region: str, endpoints: AwsEndpoints
+    def session(
+        self,
+        source: Source,
+        roles: Sequence[RoleLink],
+        *,
+        read_token: Callable[[], str],
+        session_name: str,
+        region: str,
+        endpoints: AwsEndpoints,
     ) -> SessionCredentials:
         self._called(f"sts {region}")
-        self.tokens.append(token)
+        self.sources.append(source)
+        if isinstance(source, WebIdentity):
+            self.tokens.append(token_text(read_token))
         return SessionCredentials("AKIA", "secret", "session", datetime.max)  # noqa: DTZ901 - not read
 
     def authorization_token(

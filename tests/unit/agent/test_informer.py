@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from agent.secrets.informer import Informer, Scope
+from agent.informer import Informer, Scope
 from kube.client import Access, Client
 from kube.objects import CONFIG_MAP, Object
 from reconcile.clock import SystemClock, SystemRandom

@@ -12,8 +12,8 @@ from agent.__main__ import USAGE, main
 from tests.unit.agent.cell import Cell, eventually
 
 
-@pytest.mark.parametrize("arguments", [[], ["nodes"], ["secrets", "--help"]])
-def test_anything_but_secrets_and_node_shows_the_usage(
+@pytest.mark.parametrize("arguments", [[], ["nodes"], ["cluster", "--help"]])
+def test_anything_but_cluster_and_node_shows_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -22,7 +22,7 @@ def test_anything_but_secrets_and_node_shows_the_usage(
 
 def start(environment: dict[str, str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "agent", "secrets"],
+        [sys.executable, "-m", "agent", "cluster"],
         env={"PATH": os.environ["PATH"], **environment},
         stderr=subprocess.PIPE,
         text=True,

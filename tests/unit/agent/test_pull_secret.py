@@ -1,44 +1,26 @@
-import base64
 import json
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from agent.secrets import pull_secret
-from agent.secrets.pull_secret import EXPIRES_AT, ISSUED_AT, ROLE_ARN, TYPE, SecretView
-from aws.credentials import RegistryCredential
-from aws.registry_hosts import RegistryHost, parse
+from agent.secrets.claims import ClaimKey, ClaimSource
+from agent.secrets.content import LabelledContent
+from agent.secrets.pull_secret import CLAIM, EXPIRES_AT, ISSUED_AT, ROLE_ARN, TYPE, SecretView
 from kube.objects import Object
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 ROLE = "arn:aws:iam::111122223333:role/pull"
-FRANKFURT = RegistryCredential("eu-central-1", "AWS", "frankfurt-password", NOW, NOW + timedelta(hours=12))
-DUBLIN = RegistryCredential(
-    "eu-west-1", "AWS", "dublin-password", NOW - timedelta(hours=1), NOW + timedelta(hours=11)
-)
+ADD_ON = ClaimKey(ClaimSource.ADD_ON)
+CONTENT = LabelledContent(b'{"auths":{"a":{"password":"word"}}}', NOW, NOW + timedelta(hours=12), ROLE)
 
 
-def host(name: str) -> RegistryHost:
-    found = parse(name)
-    assert found is not None
-    return found
-
-
-REGISTRIES = (
-    host("111122223333.dkr.ecr.eu-central-1.amazonaws.com"),
-    host("444455556666.dkr.ecr.eu-west-1.amazonaws.com"),
-)
-
-
-def desired(*credentials: RegistryCredential, role_arn: str = ROLE) -> Object:
+def desired(content: LabelledContent = CONTENT, claim: ClaimKey = ADD_ON) -> Object:
     return pull_secret.desired(
-        namespace="shop",
-        cluster_uid="c-1",
-        registries=REGISTRIES,
-        credentials={credential.region: credential for credential in credentials},
-        role_arn=role_arn,
+        namespace="shop", name="pullpass-ecr", claim=claim, cluster_uid="c-1", content=content
     )
 
 
@@ -48,38 +30,8 @@ def stored(obj: Object, **metadata: Any) -> Object:
     return obj
 
 
-def auths(obj: Object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(base64.b64decode(obj["data"][".dockerconfigjson"]))["auths"]
-    return found
-
-
 def view(obj: Object) -> SecretView:
     return pull_secret.view(obj)
-
-
-def test_it_names_exact_hosts_and_the_glob_of_their_region() -> None:
-    expected = {
-        "111122223333.dkr.ecr.eu-central-1.amazonaws.com",
-        "*.dkr.ecr.eu-central-1.amazonaws.com",
-        "444455556666.dkr.ecr.eu-west-1.amazonaws.com",
-        "*.dkr.ecr.eu-west-1.amazonaws.com",
-    }
-    assert expected == auths(desired(FRANKFURT, DUBLIN)).keys()
-
-
-def test_each_host_gets_the_password_of_its_region() -> None:
-    found = auths(desired(FRANKFURT, DUBLIN))
-    assert found["*.dkr.ecr.eu-west-1.amazonaws.com"]["password"] == "dublin-password"
-    assert found["111122223333.dkr.ecr.eu-central-1.amazonaws.com"]["password"] == "frankfurt-password"
-
-
-def test_a_region_without_a_credential_is_left_out() -> None:
-    assert all("eu-central-1" in name for name in auths(desired(FRANKFURT)))
-
-
-def test_without_any_credential_there_is_no_secret() -> None:
-    with pytest.raises(ValueError, match="without credentials"):
-        desired()
 
 
 def test_metadata_says_whose_it_is_and_how_long_it_lives() -> None:
@@ -92,32 +44,33 @@ def test_metadata_says_whose_it_is_and_how_long_it_lives() -> None:
             "pullpass.dev/add-on": "awsECR",
         },
         "annotations": {
-            ISSUED_AT: "2026-11-22T05:00:00Z",
-            EXPIRES_AT: "2026-11-22T17:00:00Z",
+            CLAIM: "add-on",
+            ISSUED_AT: "2026-11-22T06:00:00Z",
+            EXPIRES_AT: "2026-11-22T18:00:00Z",
             ROLE_ARN: ROLE,
         },
     }
-    assert expected == desired(FRANKFURT, DUBLIN)["metadata"]
+    assert expected == desired()["metadata"]
 
 
 def test_no_annotation_and_no_view_holds_a_password() -> None:
-    obj = desired(FRANKFURT)
-    assert "password" not in json.dumps(obj["metadata"]) + repr(view(stored(obj)))
+    obj = desired()
+    assert "word" not in json.dumps(obj["metadata"]) + repr(view(stored(obj)))
 
 
 def test_the_role_is_left_out_when_it_is_not_one() -> None:
-    assert ROLE_ARN not in desired(FRANKFURT, role_arn="")["metadata"]["annotations"]
+    assert ROLE_ARN not in desired(replace(CONTENT, role_arn=""))["metadata"]["annotations"]
 
 
 def test_what_was_written_is_ours_and_does_not_differ() -> None:
-    obj = desired(FRANKFURT)
+    obj = desired()
     found = view(stored(obj))
     assert pull_secret.is_ours(found, "c-1")
     assert not pull_secret.differs(found, obj)
 
 
 def test_labels_and_annotations_of_others_make_no_difference() -> None:
-    obj = desired(FRANKFURT)
+    obj = desired()
     found = stored(obj)
     found["metadata"]["labels"]["team"] = "a"
     found["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
@@ -135,7 +88,7 @@ def test_labels_and_annotations_of_others_make_no_difference() -> None:
     ],
 )
 def test_what_somebody_edited_differs(change: Any) -> None:
-    obj = desired(FRANKFURT)
+    obj = desired()
     edited = stored(obj)
     change(edited)
     assert pull_secret.differs(view(edited), obj)
@@ -150,75 +103,43 @@ def test_what_somebody_edited_differs(change: Any) -> None:
     ],
 )
 def test_what_is_not_ours_is_told_apart(change: Any, reason: str) -> None:
-    obj = stored(desired(FRANKFURT))
+    obj = stored(desired())
     change(obj)
     assert not pull_secret.is_ours(view(obj), "c-1")
     assert reason in pull_secret.why_not_ours(view(obj), "c-1")
 
 
-def test_credentials_and_role_are_recovered() -> None:
-    found = pull_secret.recover(stored(desired(FRANKFURT)), NOW)
-    assert found is not None
-    assert (found.credentials, found.role_arn) == ((FRANKFURT,), ROLE)
-
-
-def test_several_regions_recover_with_the_earliest_times() -> None:
-    found = pull_secret.recover(stored(desired(FRANKFURT, DUBLIN)), NOW)
-    assert found is not None
-    assert {each.expires_at for each in found.credentials} == {DUBLIN.expires_at}
-
-
-def test_the_registries_that_it_names_are_recovered() -> None:
-    found = pull_secret.recover(stored(desired(FRANKFURT, DUBLIN)), NOW)
-    assert found is not None
-    assert set(found.registries) == set(REGISTRIES)
-
-
-def test_what_has_expired_is_not_recovered() -> None:
-    assert pull_secret.recover(stored(desired(FRANKFURT)), NOW + timedelta(hours=12)) is None
-
-
-def test_clocks_that_differ_a_little_are_no_reason_to_ask_again() -> None:
-    obj = stored(desired(FRANKFURT))
-    obj["metadata"]["annotations"].update(
-        {ISSUED_AT: "2026-11-22T06:01:00Z", EXPIRES_AT: "2026-11-22T18:03:00Z"}
-    )
-    assert pull_secret.recover(obj, NOW) is not None
-
-
 @pytest.mark.parametrize(
-    ("issued_at", "expires_at"),
+    ("claim", "word"),
     [
-        ("2026-11-22T06:00:00Z", "2099-01-01T00:00:00Z"),
-        ("2026-11-23T06:00:00Z", "2026-11-23T18:00:00Z"),
-        ("yesterday", "2026-11-22T18:00:00Z"),
+        (ClaimKey(ClaimSource.ADD_ON), "add-on"),
+        (ClaimKey(ClaimSource.PUBLIC), "public"),
+        (ClaimKey(ClaimSource.CUSTOM, "web"), "custom/web"),
+        (ClaimKey(ClaimSource.ADOPTED, "old"), "adopted/old"),
     ],
 )
-def test_times_that_ecr_would_not_give_are_not_believed(issued_at: str, expires_at: str) -> None:
-    obj = stored(desired(FRANKFURT))
-    obj["metadata"]["annotations"].update({ISSUED_AT: issued_at, EXPIRES_AT: expires_at})
-    assert pull_secret.recover(obj, NOW) is None
+def test_the_claim_is_remembered(claim: ClaimKey, word: str) -> None:
+    obj = desired(claim=claim)
+    assert obj["metadata"]["annotations"][CLAIM] == word
+    assert pull_secret.claim_of(view(stored(obj))) == claim
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        {},
-        {".dockerconfigjson": "%"},
-        {".dockerconfigjson": base64.b64encode(b"[]").decode()},
-        {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()},
-        {
-            ".dockerconfigjson": base64.b64encode(
-                b'{"auths": {"111122223333.dkr.ecr.eu-central-1.amazonaws.com": {"username": 1, "password": 2}}}'
-            ).decode()
-        },
-    ],
-)
-def test_data_that_is_none_is_not_recovered(data: dict[str, str]) -> None:
-    obj = stored(desired(FRANKFURT))
+def test_a_secret_of_an_older_agent_is_the_add_ons() -> None:
+    obj = stored(desired())
+    del obj["metadata"]["annotations"][CLAIM]
+    assert pull_secret.claim_of(view(obj)) == ADD_ON
+
+
+def test_what_stands_can_be_read_back() -> None:
+    assert pull_secret.standing_of(stored(desired())) == CONTENT
+
+
+@pytest.mark.parametrize("data", [{}, {".dockerconfigjson": "%"}])
+def test_what_cannot_be_read_is_nothing(data: dict[str, str]) -> None:
+    obj = stored(desired())
     obj["data"] = data
-    assert pull_secret.recover(obj, NOW) is None
+    assert pull_secret.standing_of(obj) is None
 
 
 def test_the_type_is_the_one_that_the_kubelet_reads() -> None:
-    assert desired(FRANKFURT)["type"] == TYPE == "kubernetes.io/dockerconfigjson"
+    assert desired()["type"] == TYPE == "kubernetes.io/dockerconfigjson"

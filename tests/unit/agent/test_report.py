@@ -6,15 +6,20 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.secrets.regions import Proof, Wanted
+from agent.nodes.summing import Secrets
+from agent.secrets.add_on import claims_of
+from agent.secrets.duties import Contribution
+from agent.secrets.fetching import Failing, Proof
+from agent.secrets.plan import Plan
 from agent.secrets.registries import configured
-from agent.secrets.report import Reporter, compose
+from agent.secrets.report import Found, Reporter, compose, compose_without_add_on
 from aws.credentials import RegistryCredential
 from aws.hops import Hop, HopName
 from kube.client import Access, Client
 from kube.objects import CONFIG_MAP
 from sandbox.world import World
 from schemas.agent_documents import AgentConfiguration, AgentReport, NamespaceError, load_report
+from schemas.pod_identity_documents import PodIdentityConfiguration
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 FRANKFURT = "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
@@ -30,7 +35,9 @@ CONFIGURATION = AgentConfiguration(
     region=None,
     registries=(FRANKFURT, DUBLIN),
 )
-WANTED = Wanted(CONFIGURATION, NOW, configured(CONFIGURATION))
+REGISTRIES = configured(CONFIGURATION)
+PLAN = Plan(CONFIGURATION, NOW, REGISTRIES, Secrets.FILL, claims_of(CONFIGURATION, REGISTRIES))
+FRANKFURT_KEY, DUBLIN_KEY = PLAN.own_keys
 GOOD = (Hop(HopName.TOKEN, succeeded=True), Hop(HopName.STS, succeeded=True))
 BAD = (Hop(HopName.TOKEN, succeeded=True), Hop(HopName.STS, succeeded=False, code="StsRefused", message="no"))
 
@@ -41,16 +48,8 @@ def proof(hops: tuple[Hop, ...] = GOOD, **changes: Any) -> Proof:
 
 
 def composed(**changes: Any) -> AgentReport:
-    members: dict[str, Any] = {
-        "now": NOW,
-        "removed": False,
-        "proofs": {"eu-central-1": proof(), "eu-west-1": proof()},
-        "credentials": {},
-        "selected": [],
-        "ready": [],
-        "errors": [],
-    }
-    return compose(WANTED, **{**members, **changes})
+    members: dict[str, Any] = {"proofs": {FRANKFURT_KEY: proof(), DUBLIN_KEY: proof()}}
+    return compose(PLAN, Found(NOW, **{**members, **changes}))
 
 
 def test_one_region_speaks_for_all_that_succeeded() -> None:
@@ -58,34 +57,66 @@ def test_one_region_speaks_for_all_that_succeeded() -> None:
 
 
 def test_the_region_that_failed_speaks() -> None:
-    report = composed(proofs={"eu-central-1": proof(), "eu-west-1": proof(BAD)})
+    report = composed(proofs={FRANKFURT_KEY: proof(), DUBLIN_KEY: proof(BAD)})
     assert [(hop.code, hop.message) for hop in report.hops] == [("", ""), ("StsRefused", "no")]
 
 
 def test_nothing_is_said_while_a_region_is_not_proven() -> None:
-    assert composed(proofs={"eu-central-1": proof()}).hops == ()
+    assert composed(proofs={FRANKFURT_KEY: proof()}).hops == ()
 
 
 def test_a_proof_of_another_generation_proves_nothing() -> None:
-    report = composed(proofs={"eu-central-1": proof(), "eu-west-1": proof(generation=2)})
+    report = composed(proofs={FRANKFURT_KEY: proof(), DUBLIN_KEY: proof(generation=2)})
     assert report.hops == ()
 
 
 def test_everything_was_verified_when_the_last_region_was() -> None:
     early = NOW - timedelta(minutes=30)
-    report = composed(proofs={"eu-central-1": proof(), "eu-west-1": proof(verified_at=early)})
+    report = composed(proofs={FRANKFURT_KEY: proof(), DUBLIN_KEY: proof(verified_at=early)})
     assert report.verified_at == early
 
 
 def test_a_region_that_was_never_verified_means_never() -> None:
-    report = composed(proofs={"eu-central-1": proof(), "eu-west-1": proof(BAD, verified_at=None)})
+    report = composed(proofs={FRANKFURT_KEY: proof(), DUBLIN_KEY: proof(BAD, verified_at=None)})
     assert report.verified_at is None
 
 
 def test_a_credential_names_the_registries_it_opens() -> None:
     dublin = RegistryCredential("eu-west-1", "AWS", "word", NOW, NOW + timedelta(hours=12))
-    report = composed(credentials={"eu-west-1": dublin})
+    report = composed(credentials={DUBLIN_KEY: dublin})
     assert [(each.region, each.registries) for each in report.credentials] == [("eu-west-1", (DUBLIN,))]
+
+
+def test_a_credential_names_whose_it_is() -> None:
+    dublin = RegistryCredential("eu-west-1", "AWS", "word", NOW, NOW + timedelta(hours=12))
+    report = composed(credentials={DUBLIN_KEY: dublin})
+    assert [each.identity for each in report.credentials] == [CONFIGURATION.role_arn]
+
+
+def test_what_fails_is_told_with_its_claim_and_since_when() -> None:
+    report = composed(failing={DUBLIN_KEY: Failing("EcrUnreachable", "no answer", NOW)})
+    assert [(each.region, each.code, each.since, each.claim) for each in report.failures] == [
+        ("eu-west-1", "EcrUnreachable", NOW, "add-on")
+    ]
+
+
+def test_what_duties_contribute_is_summed_up() -> None:
+    error = NamespaceError("shop", "KeysMissing", "", "web-pull", "custom/web")
+    report = composed(
+        contributions=[
+            Contribution(custom_resources=(3, 2), errors=(error,)),
+            Contribution(custom_resources=(2, 2)),
+            Contribution(labelled_secrets=(7, 7)),
+        ]
+    )
+    assert (report.custom_resources, report.labelled_secrets) == ((5, 4), (7, 7))
+    assert report.namespace_errors == (error,)
+
+
+def test_without_the_add_on_it_speaks_for_pod_identity() -> None:
+    configuration = PodIdentityConfiguration(4, "c-1", "sts.amazonaws.com", None, False, 86400)
+    report = compose_without_add_on(configuration, Found(NOW, leader="pullpass-agent-1"))
+    assert (report.generation, report.leader, report.pull_secrets) == (4, "pullpass-agent-1", False)
 
 
 def test_no_more_errors_are_listed_than_are_worth_reading() -> None:

@@ -9,6 +9,8 @@ IN_A_POD = {
     "PULLPASS_KUBERNETES_CA_FILE": "/tokens/ca.crt",
     "PULLPASS_WEB_IDENTITY_TOKEN_FILE": "/tokens/aws",
     "PULLPASS_HEALTH_PORT": "8080",
+    "PULLPASS_WEBHOOK_PORT": "9443",
+    "PULLPASS_POD_NAME": "pullpass-agent-7d9f-x",
     "KUBERNETES_SERVICE_HOST": "10.96.0.1",
     "KUBERNETES_SERVICE_PORT": "443",
 }
@@ -22,6 +24,8 @@ def test_a_pod_dials_the_address_that_kubernetes_gives_it() -> None:
         kubernetes_ca_file="/tokens/ca.crt",
         web_identity_token_file="/tokens/aws",
         health_port=8080,
+        webhook_port=9443,
+        pod_name="pullpass-agent-7d9f-x",
     )
     assert expected == read(IN_A_POD)
 
@@ -42,10 +46,11 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     assert [name for name in IN_A_POD if name not in said] == []
 
 
+@pytest.mark.parametrize("name", ["PULLPASS_HEALTH_PORT", "PULLPASS_WEBHOOK_PORT"])
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "8 0", "٣"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(SettingsError, match="PULLPASS_HEALTH_PORT"):
-        read({**IN_A_POD, "PULLPASS_HEALTH_PORT": port})
+def test_a_port_that_is_none_is_refused(name: str, port: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read({**IN_A_POD, name: port})
 
 
 def test_a_plain_http_server_is_refused() -> None:

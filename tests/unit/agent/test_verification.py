@@ -39,10 +39,21 @@ def test_every_setting_of_the_way_to_aws_is_passed_on() -> None:
     access = AwsAccess(
         sts_endpoint="https://sts",
         ecr_endpoint="https://ecr",
+        ecr_public_endpoint="https://ecr-public",
         registry_endpoint="https://registry",
+        metadata_endpoint="https://metadata",
         https_proxy="http://proxy",
         no_proxy="local",
         ca_bundle="PEM",
     )
-    expected = AwsEndpoints("https://sts", "https://ecr", "https://registry", "http://proxy", "local", "PEM")
+    expected = AwsEndpoints(
+        sts="https://sts",
+        ecr="https://ecr",
+        ecr_public="https://ecr-public",
+        registry="https://registry",
+        metadata="https://metadata",
+        https_proxy="http://proxy",
+        no_proxy="local",
+        ca_bundle="PEM",
+    )
     assert expected == endpoints_of(access)

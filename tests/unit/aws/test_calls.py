@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from aws import ecr, registry, sts
 from aws.credentials import AwsEndpoints, RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure
+from aws.registry_hosts import PUBLIC
 from tests.support.aws import ACCOUNT, REGION, REGISTRY, ROLE, START, AwsUnderTest, served
 from tests.support.certificates import Authority, write_private
 
@@ -215,6 +216,84 @@ def test_the_registrys_words_are_kept_and_secrets_are_not(body: str, words: str)
         registry.check(host=REGISTRY, credential=CREDENTIAL, image=None, endpoints=AwsEndpoints(registry=url))
 
 
+def public_credential(world: AwsUnderTest) -> RegistryCredential:
+    allow = ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
+    world.aws.create_role(ROLE, world.trust_policy(), allow=allow)
+    return ecr.authorization_token(
+        credentials=assume(world, world.endpoints),
+        region=PUBLIC,
+        endpoints=world.endpoints,
+        now=START,
+        attempts=1,
+    )
+
+
+def test_a_login_of_ecr_public_opens_it_and_no_private_registry(world: AwsUnderTest) -> None:
+    credential = public_credential(world)
+    registry.check(host="public.ecr.aws", credential=credential, image=None, endpoints=world.endpoints)
+    with pytest.raises(AwsFailure, match="RegistryAccessDenied"):
+        registry.check(host=REGISTRY, credential=credential, image=None, endpoints=world.endpoints)
+
+
+def test_a_private_login_does_not_open_ecr_public_though_anybody_may_pull(world: AwsUnderTest) -> None:
+    with pytest.raises(
+        AwsFailure, match=r"RegistryAccessDenied: 403: public.ecr.aws: .*Authorization Token is invalid"
+    ) as failed:
+        registry.check(host="public.ecr.aws", credential=CREDENTIAL, image=None, endpoints=world.endpoints)
+    assert "hunter2" not in str(failed.value)
+
+
+def test_a_login_of_ecr_public_runs_out(world: AwsUnderTest) -> None:
+    credential = public_credential(world)
+    world.time = START + timedelta(hours=12)
+    with pytest.raises(AwsFailure, match=r"RegistryAccessDenied: 403: .*has expired"):
+        registry.check(host="public.ecr.aws", credential=credential, image=None, endpoints=world.endpoints)
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Bearer realm="https://public.ecr.aws.evil.example/token/",service="public.ecr.aws"',
+        'Bearer realm="https://evil.example/token/",service="public.ecr.aws"',
+        'Bearer service="public.ecr.aws"',
+        'Basic realm="https://public.ecr.aws/"',
+        "",
+    ],
+)
+def test_the_credential_goes_to_no_other_realm(challenge: str) -> None:
+    given = []
+
+    @Request.application
+    def elsewhere(request: Request) -> Response:
+        given.append(request.headers.get("Authorization"))
+        return Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    with served(elsewhere) as url, pytest.raises(AwsFailure, match="RegistryUnreachable"):
+        registry.check(
+            host="public.ecr.aws", credential=CREDENTIAL, image=None, endpoints=AwsEndpoints(registry=url)
+        )
+    assert [None] == given
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"access": "hunter2"}'])
+def test_an_answer_without_a_token_is_none(body: str) -> None:
+    @Request.application
+    def public(request: Request) -> Response:
+        if request.path == "/token/":
+            return Response(body)
+        realm = 'Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"'
+        return Response(status=401, headers={"WWW-Authenticate": realm})
+
+    with (
+        served(public) as url,
+        pytest.raises(AwsFailure, match=r"RegistryUnreachable: no token: .*holds no token") as failed,
+    ):
+        registry.check(
+            host="public.ecr.aws", credential=CREDENTIAL, image=None, endpoints=AwsEndpoints(registry=url)
+        )
+    assert "hunter2" not in str(failed.value)
+
+
 def test_a_registry_without_a_base_is_none() -> None:
     with served(Response(status=404)) as url, pytest.raises(AwsFailure, match="RegistryUnreachable"):
         registry.check(host=REGISTRY, credential=CREDENTIAL, image=None, endpoints=AwsEndpoints(registry=url))
@@ -229,6 +308,9 @@ def test_a_registry_without_a_base_is_none() -> None:
         (REGISTRY, f"{REGISTRY}/team/../x"),
         (REGISTRY, f"{REGISTRY}/team/app:1.0?x=y"),
         (REGISTRY, f"{REGISTRY}/Team"),
+        (REGISTRY, "public.ecr.aws/team/app"),
+        ("public.ecr.aws", f"{REGISTRY}/team/app"),
+        ("public.ecr.aws.evil.example", None),
     ],
 )
 def test_a_credential_is_never_sent_anywhere_else(host: str, image: str | None) -> None:

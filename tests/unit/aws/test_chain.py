@@ -9,13 +9,17 @@ from functools import partial
 
 import pytest
 
-from aws import chain, ecr, registry, sts
+from aws import chain, ecr, registry, sessions
 from aws.chain import Walk
 from aws.credentials import AwsEndpoints
 from aws.hops import Hop, HopName
+from aws.identities import AccessKeys, InstanceMetadata, RoleLink, WebIdentity
+from aws.registry_hosts import PUBLIC, PUBLIC_HOSTS
+from aws.sessions import Source
 from tests.support.aws import ACCOUNT, AUDIENCE, ISSUER, REGION, REGISTRY, ROLE, START, AwsUnderTest
 
 IMAGE = f"{REGISTRY}/team/app:1.0"
+WEB_IDENTITY = WebIdentity(ROLE, AUDIENCE)
 NOWHERE = "http://127.0.0.1:1"
 
 World = AwsUnderTest
@@ -24,7 +28,10 @@ World = AwsUnderTest
 def walk(
     world: World,
     *,
+    source: Source = WEB_IDENTITY,
+    roles: tuple[RoleLink, ...] = (),
     token: str | None = None,
+    read_token: Callable[[], str] | None = None,
     registries: tuple[str, ...] = (REGISTRY,),
     image: str | None = IMAGE,
     endpoints: AwsEndpoints | None = None,
@@ -32,17 +39,19 @@ def walk(
 ) -> Walk:
     where = endpoints or world.endpoints
     return chain.walk(
-        read_token=lambda: world.issuer.token() if token is None else token,
-        registries=registries,
-        image=image,
-        assume_role=partial(
-            sts.assume_role_with_web_identity,
-            role_arn=ROLE,
+        first_hops=sessions.hops(source, roles),
+        open_session=partial(
+            sessions.session,
+            source,
+            roles,
+            read_token=read_token or (lambda: world.issuer.token() if token is None else token),
             session_name="acme-demo",
             region=REGION,
             endpoints=where,
             attempts=attempts,
         ),
+        registries=registries,
+        image=image,
         authorize=partial(ecr.authorization_token, endpoints=where, now=world.time, attempts=attempts),
         check=partial(registry.check, endpoints=where),
     )
@@ -333,21 +342,13 @@ def _unreadable() -> str:
 @pytest.mark.parametrize(
     ("read_token", "words"), [(_unreadable, "/var/run/token"), (lambda: " \n", "the token file is empty")]
 )
-def test_a_token_that_cannot_be_read_is_the_first_hop(read_token: Callable[[], str], words: str) -> None:
-    def never(**_: object) -> None:
-        raise AssertionError
-
-    result = chain.walk(
-        read_token=read_token,
-        registries=(REGISTRY,),
-        image=None,
-        assume_role=never,  # type: ignore[arg-type]  # it is never called
-        authorize=never,  # type: ignore[arg-type]  # the same
-        check=never,
-    )
-    (hop,) = result.hops
+def test_a_token_that_cannot_be_read_is_the_first_hop(
+    world: World, read_token: Callable[[], str], words: str
+) -> None:
+    (hop,) = walk(world, read_token=read_token).hops
     assert (hop.name, hop.succeeded, hop.code) == (HopName.TOKEN, False, "TokenUnreadable")
     assert words in hop.message
+    assert not world.aws.calls
 
 
 @pytest.mark.parametrize(
@@ -358,3 +359,73 @@ def test_a_walk_to_no_ecr_registry_is_a_mistake(
 ) -> None:
     with pytest.raises(ValueError, match="registry"):
         walk(world, registries=registries, image=image)
+
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/old-tool"
+HOP = f"arn:aws:iam::{ACCOUNT}:role/hop"
+PUBLIC_IMAGE = "public.ecr.aws/acme/app:1.0"
+PUBLIC_ALLOWED = ["ecr:*", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
+
+
+def keys_of(world: World) -> AccessKeys:
+    world.aws.create_user(USER)
+    pair = world.aws.create_access_key(USER)
+    return AccessKeys(pair.access_key_id, pair.secret_access_key)
+
+
+def names(result: Walk) -> list[tuple[HopName, bool]]:
+    return [(hop.name, hop.succeeded) for hop in result.hops]
+
+
+def test_bare_keys_begin_with_ecr(world: World) -> None:
+    result = walk(world, source=keys_of(world))
+    assert [(HopName.ECR, True), (HopName.REGISTRY, True)] == names(result)
+
+
+def test_keys_with_a_role_on_top_begin_with_sts(world: World) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "sts:AssumeRole"}
+    world.aws.create_role(HOP, {"Statement": [statement]})
+    result = walk(world, source=keys_of(world), roles=(RoleLink(HOP),))
+    assert [(HopName.STS, True), (HopName.ECR, True), (HopName.REGISTRY, True)] == names(result)
+
+
+def test_an_instance_without_a_role_ends_at_sts(world: World) -> None:
+    result = walk(world, source=InstanceMetadata())
+    assert [(HopName.STS, False)] == names(result)
+    assert ["MetadataUnavailable"] == [failure.code for failure in result.failures]
+
+
+def test_a_link_that_fails_has_passed_the_token(world: World) -> None:
+    result = walk(world, roles=(RoleLink(HOP),))
+    assert [(HopName.TOKEN, True), (HopName.STS, False)] == names(result)
+
+
+def test_private_registries_and_ecr_public_share_one_session(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    result = walk(world, registries=(REGISTRY, *PUBLIC_HOSTS))
+    assert result.succeeded
+    assert {REGION, PUBLIC} == set(result.credentials)
+    assert world.aws.calls == {
+        "AssumeRoleWithWebIdentity": 1,
+        "GetAuthorizationToken": 1,
+        "ecr-public:GetAuthorizationToken": 1,
+    }
+
+
+def test_without_the_permissions_for_ecr_public_private_registries_still_open(world: World) -> None:
+    result = walk(world, registries=(REGISTRY, "public.ecr.aws"))
+    assert {REGION} == set(result.credentials)
+    assert ["PublicRefused"] == [failure.code for failure in result.failures]
+
+
+def test_an_image_of_ecr_public_is_asked_for_with_a_token(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    world.registry.add_image(PUBLIC_IMAGE)
+    assert walk(world, registries=("public.ecr.aws",), image=PUBLIC_IMAGE).succeeded
+    assert world.registry.calls == {"GET base": 1, "GET token": 1, "HEAD manifests": 1}
+
+
+def test_an_image_that_ecr_public_does_not_have_is_missing(world: World) -> None:
+    world.aws.create_role(ROLE, world.trust_policy(), allow=PUBLIC_ALLOWED)
+    result = walk(world, registries=("public.ecr.aws",), image=PUBLIC_IMAGE)
+    assert ["ImageNotFound"] == [failure.code for failure in result.failures]

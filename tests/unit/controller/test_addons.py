@@ -171,6 +171,16 @@ def test_the_details_tell_what_was_verified_and_until_when_it_lasts() -> None:
         "verifiedAt": "2026-11-22T06:00:00Z",
         "verifiedFrom": "agent",
         "expiresAt": "2026-11-22T18:00:00Z",
+        "identities": [
+            {
+                "identity": None,
+                "region": "eu-central-1",
+                "registries": [REGISTRY],
+                "issuedAt": "2026-11-22T06:00:00Z",
+                "expiresAt": "2026-11-22T18:00:00Z",
+                "failing": None,
+            }
+        ],
     }
     assert details["namespaces"] == {"selected": 2, "ready": 2, "errors": []}
 
@@ -194,7 +204,8 @@ def test_a_removal_keeps_the_pod_as_it_is() -> None:
 
 
 def test_a_usable_issuer_makes_workload_identity_ready() -> None:
-    status = aws_workload_identity.observe(context(), {})
+    settings = {"awsWorkloadIdentity": {"webhook": "off"}}
+    status = aws_workload_identity.observe(context(settings=settings), {})
     assert (status.state, status.details["oidcProviderConfig"]["audience"]) == (
         State.READY,
         "sts.amazonaws.com",

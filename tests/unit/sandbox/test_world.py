@@ -151,7 +151,7 @@ def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     second = World(state_directory=tmp_path, run_workloads=False)
     second.start()
     after = second.add_cluster("a", issuer=ISSUER, public=True)
-    allowed = second.aws.role_allows("arn:aws:iam::123456789012:role/r", "ecr:BatchGetImage", "*")
+    allowed = second.aws.allows("arn:aws:iam::123456789012:role/r", "ecr:BatchGetImage", "*")
     second.stop()
 
     assert (key_id, kubeconfig, "https://new.example.com", revision, True) == (

@@ -25,6 +25,8 @@ from schemas.agent_documents import (
     load_report,
 )
 from schemas.connection import AwsAccess
+from schemas.pod_identity_documents import PodIdentityConfiguration, dump_pod_identity, load_pod_identity
+from schemas.reported import ReportedFailure, ReportedWebhook
 
 NOW = datetime(2026, 11, 22, 5, 40, tzinfo=UTC)
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -135,6 +137,58 @@ def test_a_swollen_report_is_cut() -> None:
         len(report.namespace_errors[0].message),
         len(report.registries),
     ) == (NAMESPACE_ERROR_LIMIT, 253, 1000, 200)
+
+
+def test_what_custom_resources_webhooks_and_identities_tell_is_read_again() -> None:
+    report = replace(
+        REPORT,
+        failures=(
+            ReportedFailure(
+                "the keys in secret ops/aws", "public", "KeysRefused", "no", REPORT.written_at, "custom/a"
+            ),
+        ),
+        namespace_errors=(NamespaceError("shop", "PullSecretClash", "m", "ecr", "custom/a"),),
+        custom_resources=(3, 2),
+        labelled_secrets=(5, 5),
+        leader="pullpass-agent-7d9-x",
+        webhook=ReportedWebhook(REPORT.written_at, ("pullpass-agent",), "none answers"),
+        elsewhere=4,
+    )
+    assert load_report(dump_report(report)) == report
+
+
+def test_the_report_of_an_agent_of_the_first_version_is_read() -> None:
+    known = json.loads(dump_report(REPORT))
+    for name in ("failures", "customResources", "labelledSecrets", "leader", "webhook", "elsewhere"):
+        del known[name]
+    for credential in known["credentials"]:
+        del credential["identity"]
+    for error in known["namespaceErrors"]:
+        del error["secret"], error["claim"]
+    assert load_report(json.dumps(known)) == REPORT
+
+
+def test_the_configuration_of_a_hub_of_the_first_version_is_read() -> None:
+    known = json.loads(dump_configuration(CONFIGURATION))
+    del known["wideSecrets"]
+    known["pullSecret"] = {
+        name: known["pullSecret"][name]
+        for name in ("namespaces", "namespaceSelector", "excludeNamespaces", "serviceAccounts")
+    }
+    assert load_configuration(json.dumps(known)) == CONFIGURATION
+
+
+@pytest.mark.parametrize("region", [None, "eu-central-1"])
+def test_what_the_pod_identity_webhook_is_told_is_read_again(region: str | None) -> None:
+    told = PodIdentityConfiguration(
+        generation=7,
+        cluster_uid="0190-uid",
+        audience="sts.amazonaws.com",
+        region=region,
+        regional_sts=True,
+        token_expiration_seconds=600,
+    )
+    assert load_pod_identity(dump_pod_identity(told)) == told
 
 
 def test_the_connection_knows_the_hub_s_own_account() -> None:

@@ -111,6 +111,8 @@ def test_every_setting_is_taken() -> None:
     aws = {
         "stsEndpoint": "https://sts.example.com",
         "ecrEndpoint": "https://ecr.example.com",
+        "ecrPublicEndpoint": "https://ecr-public.example.com",
+        "metadataEndpoint": "https://metadata.example.com",
         "registryEndpoint": "https://registry.example.com",
         "httpsProxy": "http://proxy.example.com:3128",
         "noProxy": ".svc,10.0.0.0/8",
@@ -131,12 +133,14 @@ def test_every_setting_is_taken() -> None:
         tls_server_name="inner.example.com",
         agent_image="registry.example.com/pullpass@sha256:" + "0" * 64,
         aws=AwsAccess(
-            "https://sts.example.com",
-            "https://ecr.example.com",
-            "https://registry.example.com",
-            "http://proxy.example.com:3128",
-            ".svc,10.0.0.0/8",
-            pem(),
+            sts_endpoint="https://sts.example.com",
+            ecr_endpoint="https://ecr.example.com",
+            ecr_public_endpoint="https://ecr-public.example.com",
+            registry_endpoint="https://registry.example.com",
+            metadata_endpoint="https://metadata.example.com",
+            https_proxy="http://proxy.example.com:3128",
+            no_proxy=".svc,10.0.0.0/8",
+            ca_bundle=pem(),
         ),
     )
 

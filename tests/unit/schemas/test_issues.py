@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.issues import KINDS, VALUES, IssueKind, issue
+from schemas.issue_kinds import IssueKind
+from schemas.issues import KINDS, VALUES, issue
 
 # Every code that the controller and the agent may speak in.
 CODES = [
@@ -55,6 +56,15 @@ CODES = [
     "PluginFailed",
     "NodesNotCleaned",
     "KubernetesTooOldForServiceAccounts",
+    "PullSecretClash",
+    "KeysMissing",
+    "KeysRefused",
+    "MetadataUnavailable",
+    "AssumeRoleRefused",
+    "PublicRefused",
+    "WebhookNotServing",
+    "AdoptedResourceMissing",
+    "CustomResourceRefused",
 ]
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "issues.md"

@@ -78,6 +78,10 @@ AWS = {
         }
     ],
 }
+NO_REGISTRY = (
+    "expected the host of a private ECR registry, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com,"
+    " or public.ecr.aws"
+)
 
 
 def document(provider: Any = None, **changes: Any) -> dict[str, Any]:
@@ -346,7 +350,7 @@ def test_a_private_registry_of_every_partition_is_taken(host: str) -> None:
             "identity",
             "`serviceAccount` does not go with delivery `pullSecret`, which every pod of a namespace shares",
         ),
-        ("awsECR", {"pullSecret": {"name": "x"}}, "pullSecret.name", "is not available in this version"),
+        ("awsECR", {"pullSecret": {"name": "X"}}, "pullSecret.name", "expected the name of a secret"),
         ("awsECR", {"pullSecret": {"namespaces": "shop"}}, "pullSecret.namespaces", "expected a list"),
         (
             "awsECR",
@@ -380,15 +384,15 @@ def test_a_private_registry_of_every_partition_is_taken(host: str) -> None:
         ),
         (
             "awsECR",
-            {"registries": ["public.ecr.aws"]},
+            {"registries": ["quay.io"]},
             "registries[0]",
-            "expected the host of a private ECR registry, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+            NO_REGISTRY,
         ),
         (
             "awsECR",
             {"registries": [f"https://{HOST}"]},
             "registries[0]",
-            "expected the host of a private ECR registry, such as 123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+            NO_REGISTRY,
         ),
         ("awsECR", {"registries": HOST}, "registries", "expected a list"),
         (

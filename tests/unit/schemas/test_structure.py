@@ -15,7 +15,6 @@ from schemas.fields import (
     Integer,
     ListOf,
     Network,
-    NotYet,
     Number,
     Object,
     Text,
@@ -55,7 +54,6 @@ def mistakes(field: marshmallow_fields.Field[Any], value: object) -> list[Mistak
         (ListOf(Text()), []),
         (ListOf(Object(INNER)), [{"name": "a", "size": None}]),
         (Object(INNER), None),
-        (NotYet(), None),
     ],
 )
 def test_a_right_value_passes(field: marshmallow_fields.Field[Any], value: object) -> None:
@@ -119,7 +117,6 @@ def test_a_right_value_passes(field: marshmallow_fields.Field[Any], value: objec
         (ListOf(Object(INNER)), [{"name": "a"}, 3], Mistake("$.field[1]", "expected an object")),
         (ListOf(Object(INNER)), [{}], Mistake("$.field[0].name", "is missing; expected text")),
         (Object(INNER), "x", Mistake("$.field", "expected an object")),
-        (NotYet(), {}, Mistake("$.field", "is not available in this version", "leave it out")),
     ],
 )
 def test_a_wrong_value_is_refused(

@@ -93,7 +93,7 @@ def test_a_role_made_as_the_documentation_says_can_fetch_tokens(world: World, ia
         RoleName="fleet", PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
     )
     assert f"arn:aws:iam::{OTHER}:role/pull/fleet" == role["Arn"]
-    assert world.aws.role_allows(role["Arn"], "ecr:GetAuthorizationToken", "*")
+    assert world.aws.allows(role["Arn"], "ecr:GetAuthorizationToken", "*")
     assert policy == iam.get_role(RoleName="fleet")["Role"]["AssumeRolePolicyDocument"]
 
 
@@ -178,8 +178,8 @@ def test_a_policy_of_ones_own_gives_its_rights(world: World, iam: Any) -> None:
     policy = {"Statement": {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}}
     iam.put_role_policy(RoleName="fleet", PolicyName="own", PolicyDocument=json.dumps(policy))
     arn = f"arn:aws:iam::{OTHER}:role/fleet"
-    assert world.aws.role_allows(arn, "ecr:GetAuthorizationToken", "*")
-    assert not world.aws.role_allows(arn, "ecr:BatchGetImage", "*")
+    assert world.aws.allows(arn, "ecr:GetAuthorizationToken", "*")
+    assert not world.aws.allows(arn, "ecr:BatchGetImage", "*")
 
 
 def test_a_policy_nobody_knows_cannot_be_attached(world: World, iam: Any) -> None:

@@ -267,7 +267,7 @@ def test_a_region_may_be_shut(world: World) -> None:
 
 
 def test_other_actions_are_not_served(world: World) -> None:
-    assert refusal(world, Action="AssumeRole")[0] == "InvalidAction"
+    assert refusal(world, Action="GetCallerIdentity")[0] == "InvalidAction"
 
 
 def test_every_call_counts_the_refused_ones_too(world: World) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from sandbox.aws.protocol import Signature
+from sandbox.aws.callers import Caller
 from tests.support.aws import ACCOUNT, REGION, REGISTRY, ROLE, START, AwsUnderTest
 
 World = AwsUnderTest
@@ -23,15 +23,8 @@ def world() -> World:
 
 
 def password(world: World, region: str = REGION) -> str:
-    answer = world.aws._sts.call(  # the shortest way to a password
-        "AssumeRoleWithWebIdentity",
-        {"RoleArn": ROLE, "RoleSessionName": "acme-demo", "WebIdentityToken": world.issuer.token()},
-        world.time,
-    )
-    credentials = answer["Credentials"]
-    assert isinstance(credentials, dict)
-    signed = Signature(credentials["AccessKeyId"], region, "ecr", credentials["SessionToken"])
-    world.aws._ecr.call("GetAuthorizationToken", signed, world.time)
+    caller = Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/pull/acme-demo", ROLE, region)
+    world.aws._ecr.call("GetAuthorizationToken", caller, world.time)  # the shortest way to a password
     passwords: list[str] = list(world.aws.snapshot()["passwords"])
     return passwords[-1]
 
@@ -150,7 +143,7 @@ def test_nothing_can_be_pushed(world: World) -> None:
 
 @pytest.mark.parametrize("reference", ["app", "docker.io/app:1", f"{REGISTRY}/app@sha256:{'0' * 64}"])
 def test_an_image_is_added_under_an_ecr_name(world: World, reference: str) -> None:
-    with pytest.raises(ValueError, match="expected ACCOUNT"):
+    with pytest.raises(ValueError, match="expected an ECR registry"):
         world.registry.add_image(reference)
 
 
@@ -165,3 +158,82 @@ def test_requests_are_counted(world: World) -> None:
     get(world)
     get(world, "/v2/team/app/manifests/1.0", method="HEAD")
     assert {"GET base": 1, "HEAD manifests": 1} == world.registry.calls
+
+
+PUBLIC_HOST = "public.ecr.aws"
+PUBLIC_IMAGE = f"{PUBLIC_HOST}/acme/app:1.0"
+
+
+def public_password(world: World) -> str:
+    allow = ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"]
+    world.aws.create_role(ROLE, world.trust_policy(), allow=allow)
+    caller = Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/pull/acme-demo", ROLE, "us-east-1")
+    world.aws._ecr.call_public("GetAuthorizationToken", caller, world.time)
+    passwords: list[str] = list(world.aws.snapshot()["passwords"])
+    return passwords[-1]
+
+
+def public(world: World, path: str, bearer: str | None = None, host: str = PUBLIC_HOST) -> TestResponse:
+    headers = {"Host": host} | ({} if bearer is None else {"Authorization": f"Bearer {bearer}"})
+    return Client(world.registry.wsgi_app).get(path, headers=headers)
+
+
+def public_token(world: World, key: str | None = None) -> str:
+    document = get(world, "/token/", key=key, host=PUBLIC_HOST).get_json()
+    assert isinstance(document, dict)
+    return str(document["token"])
+
+
+@pytest.mark.parametrize("host", [PUBLIC_HOST, "ecr-public.aws.com"])
+def test_ecr_public_says_where_it_gives_tokens(world: World, host: str) -> None:
+    answer = public(world, "/v2/", host=host)
+    assert answer.status_code == 401
+    assert (
+        f'Bearer realm="https://{host}/token/",service="{host}",scope="aws"'
+        == answer.headers["WWW-Authenticate"]
+    )
+
+
+def test_anybody_may_pull_from_ecr_public(world: World) -> None:
+    digest = world.registry.add_image(PUBLIC_IMAGE)
+    answer = public(world, "/v2/acme/app/manifests/1.0", public_token(world))
+    assert digest == answer.headers["Docker-Content-Digest"]
+    assert {"GET token anonymous": 1, "GET manifests": 1} == world.registry.calls
+
+
+def test_a_password_of_ecr_public_gives_a_token(world: World) -> None:
+    token = public_token(world, public_password(world))
+    assert public(world, "/v2/", token).status_code == 200
+    assert {"GET token": 1, "GET base": 1} == world.registry.calls
+
+
+def test_the_password_itself_is_a_token_in_the_shape_in_which_it_was_given(world: World) -> None:
+    shape = b64encode(f"AWS:{public_password(world)}".encode()).decode()
+    assert public(world, "/v2/", shape).status_code == 200
+
+
+def test_a_password_of_another_registry_gives_no_token(world: World) -> None:
+    for key in (password(world), "guess"):
+        assert (403, "DENIED") == refusal(get(world, "/token/", key=key, host=PUBLIC_HOST))
+
+
+def test_an_old_password_gives_no_token(world: World) -> None:
+    key = public_password(world)
+    world.time = START + timedelta(hours=12)
+    answer = get(world, "/token/", key=key, host=PUBLIC_HOST)
+    assert "has expired" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("bearer", ["guess", "QVdTOng="])
+def test_a_made_up_token_is_refused(world: World, bearer: str) -> None:
+    assert (403, "DENIED") == refusal(public(world, "/v2/", bearer))
+
+
+def test_a_password_is_no_token(world: World) -> None:
+    key = public_password(world)
+    assert (403, "DENIED") == refusal(get(world, key=key, host=PUBLIC_HOST))
+
+
+def test_ecr_public_that_is_down_gives_no_token(world: World) -> None:
+    world.registry.set_down()
+    assert public(world, "/token/").status_code == 503

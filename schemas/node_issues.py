@@ -1,0 +1,60 @@
+"""Issues of nodes: part of the table in `schemas.issues`."""
+
+from __future__ import annotations
+
+from schemas.issue_kinds import PATCH, IssueKind
+
+_DRIVER_LOG = "kubectl --context CONTEXT -n pullpass-system logs -l app.kubernetes.io/name=pullpass-node --prefix --tail=100"
+_DRIVER_LEASE = "kubectl --context CONTEXT -n pullpass-system get lease pullpass-node-{NODE} -o yaml"
+_USE_PULL_SECRETS = PATCH + """'{{"settings": {{"awsECR": {{"delivery": "pullSecret"}}}}}}'"""
+NODE_KINDS = (
+    IssueKind(
+        "NodeUnsupported",
+        "Nodes that Pullpass cannot change have no credentials of their own, {NODE} for one: {MESSAGE}",
+        "With delivery `auto`, pull secrets serve them. Else: " + _USE_PULL_SECRETS,
+    ),
+    IssueKind(
+        "NodeRefused",
+        "The kubelet's configuration on {NODE} has a mistake, and was left as it is: {MESSAGE}",
+        "Mend the file on the node; the driver looks again by itself. What it found: " + _DRIVER_LEASE,
+    ),
+    IssueKind(
+        "NodeRolledBack",
+        "The kubelet of {NODE} did not come up with the provider, and has its old files back: {MESSAGE}",
+        "Read the kubelet's log on the node (journalctl -u kubelet), mend what it says, and change the cluster's"
+        " spec or settings to have it tried again. What the driver saw: " + _DRIVER_LEASE,
+    ),
+    IssueKind(
+        "NodeWaiting",
+        "Nodes wait for their turn to be changed, {NODE} for one: {MESSAGE}",
+        "Uncordon or mend the nodes that are in the way (kubectl --context CONTEXT get nodes). Pods with devices are"
+        " disturbed only where you allow it: "
+        + PATCH
+        + """'{{"settings": {{"awsECR": {{"node": {{"restartDeviceNodes": true}}}}}}}}'""",
+    ),
+    IssueKind(
+        "NodeFailed",
+        "The driver cannot do its work on {NODE}: {MESSAGE}",
+        _DRIVER_LOG,
+    ),
+    IssueKind(
+        "PluginFailed",
+        "The ecr-credential-provider does not run on {NODE}, or gives no credentials: {MESSAGE}",
+        "On the node, its folder must allow programs to be run (no noexec mount, no SELinux or AppArmor rule against"
+        " it). What the driver saw: " + _DRIVER_LEASE,
+    ),
+    IssueKind(
+        "NodesNotCleaned",
+        "Nodes have not given back what Pullpass put there, {NODE} for one: {MESSAGE}",
+        "Start the node, or delete it if it is gone: kubectl --context CONTEXT delete node {NODE} . A node that comes"
+        " back after the removal has ended is cleaned by enabling awsECR once more and disabling it again.",
+    ),
+    IssueKind(
+        "KubernetesTooOldForServiceAccounts",
+        "Kubernetes {VERSION} is too old for `identity: serviceAccount`: 1.34 is the first whose kubelet hands tokens"
+        " of workloads to credential providers.",
+        "Upgrade the cluster to Kubernetes 1.34 or later, or let all workloads share one identity: "
+        + PATCH
+        + """'{{"settings": {{"awsECR": {{"identity": "shared"}}}}}}'""",
+    ),
+)
