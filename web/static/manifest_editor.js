@@ -173,7 +173,7 @@ const view = new kit.EditorView({
   doc: field.value,
   extensions: [
     kit.EditorView.cspNonce.of(field.dataset.nonce),
-    kit.EditorView.contentAttributes.of({ "aria-label": "Manifest as YAML", "aria-describedby": "editor-keys", id: "manifest-editor" }),
+    kit.EditorView.contentAttributes.of({ "aria-label": "Manifest as YAML", tabindex: "0", "aria-describedby": "editor-keys", id: "manifest-editor" }),
     kit.lineNumbers(), kit.history(), kit.drawSelection(), kit.bracketMatching(), kit.closeBrackets(),
     kit.indentUnit.of("  "), kit.yaml(), kit.syntaxHighlighting(colours), theme,
     kit.autocompletion({ override: [complete] }), kit.lintGutter(), kit.linter(check, { delay: 400 }),
