@@ -29,13 +29,16 @@ def list_clusters(org: str) -> Response:
     """One page of clusters, by name."""
     here = context()
     limit = answers.limit()
-    page = clusters.page(
-        here.database, org, after=request.args.get("after"), limit=limit, only=filters.asked()
-    )
-    path = answers.collection_path(org)
-    asked = {name: request.args[name] for name in filters.ALL if name in request.args}
+    after, before = request.args.get("after"), request.args.get("before")
+    page = clusters.page(here.database, org, after=after, before=before, limit=limit, only=filters.asked())
     return answers.of_page(
-        "mk8s", _shown(here, org, page.items), path=path, limit=limit, after=page.after, asked=asked
+        "mk8s",
+        _shown(here, org, page.items),
+        path=answers.collection_path(org),
+        limit=limit,
+        after=page.after,
+        before=page.before,
+        asked={name: request.args[name] for name in filters.ALL if name in request.args},
     )
 
 
@@ -207,6 +210,7 @@ _DRY_RUN = {"dryRun": "`true`: only check the manifest; nothing is stored"}
 _PAGING = {
     "limit": f"items per page, 1 to {answers.MAXIMUM_LIMIT}; {answers.DEFAULT_LIMIT} unless told",
     "after": "where the page starts; take it from `links[rel=next]`",
+    "before": "where the page ends; take it from `links[rel=prev]`",
 }
 
 ROUTES = (

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Select, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 
 from fleet import audit, events, issuers, tables, work
 from fleet.cluster_rows import (
@@ -48,6 +48,12 @@ _NAMES = (
     select(_clusters.name)
     .where(_clusters.org == bindparam("key_org"), _clusters.name > bindparam("after"))
     .order_by(_clusters.name)
+    .limit(bindparam("rows"))
+)
+_NAMES_BEFORE = (
+    select(_clusters.name)
+    .where(_clusters.org == bindparam("key_org"), _clusters.name < bindparam("before"))
+    .order_by(_clusters.name.desc())
     .limit(bindparam("rows"))
 )
 _SHARERS = (
@@ -104,18 +110,34 @@ def load(database: Database, uid: str) -> Cluster | None:
 
 
 def page(
-    database: Database, org: str, *, after: str | None = None, limit: int = 50, only: Filter | None = None
+    database: Database,
+    org: str,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int = 50,
+    only: Filter | None = None,
 ) -> Page[Cluster]:
-    """Clusters of `org` by name."""
+    """Clusters of `org` by name: those behind `after`, or the last ones before `before` (which then rules)."""
+    only = only or Filter()
     values = {"key_org": org, "after": after or "", "rows": limit + 1}
-    wanted: Select[*tuple[Any, ...]] = _PAGE
-    if only is not None and only != Filter():
+    if before is not None:
+        names, values = narrowed(_NAMES_BEFORE, values | {"before": before}, only)
+        wanted = _OF_NAMES.where(_clusters.name.in_(names))
+    elif only != Filter():
         names, values = narrowed(_NAMES, values, only)
         wanted = _OF_NAMES.where(_clusters.name.in_(names))
+    else:
+        wanted = _PAGE
     with database.read() as session:
         rows = session.execute(wanted, values).all()
+    more = len(rows) > limit
+    if before is not None:
+        items = tuple(from_row(row) for row in rows[-limit:])
+        return Page(items, items[-1].key.name if items else None, items[0].key.name if more else None)
     items = tuple(from_row(row) for row in rows[:limit])
-    return Page(items, items[-1].key.name if len(rows) > limit else None)
+    behind_others = items and after
+    return Page(items, items[-1].key.name if more else None, items[0].key.name if behind_others else None)
 
 
 def role_sharers(

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Row, bindparam, exists, func, select
 
 from fleet import tables
 from fleet.database import Database
@@ -41,12 +41,19 @@ _FIRST_TO_EXPIRE = (
 )
 
 
-_FIRST_CONNECTION = (
-    select(_clusters.name, _connections.expires_at)
-    .join(tables.clusters, _clusters.uid == _connections.cluster_uid)
-    .where(_IN_ORG, _connections.expires_at.is_not(None))
+# Correlated, so that it walks the index of expiries and ends with the first that is the organisation's.
+_FIRST_OF_ORG = (
+    select(_connections.cluster_uid, _connections.expires_at)
+    .where(
+        _connections.expires_at.is_not(None),
+        exists().where(_clusters.uid == _connections.cluster_uid, _IN_ORG),
+    )
     .order_by(_connections.expires_at)
     .limit(1)
+    .subquery()
+)
+_FIRST_CONNECTION = select(_clusters.name, _FIRST_OF_ORG.c.expires_at).join(
+    _FIRST_OF_ORG, _clusters.uid == _FIRST_OF_ORG.c.cluster_uid
 )
 _NAMES = select(_clusters.name).where(_IN_ORG).order_by(_clusters.name).limit(_NAMED)
 

@@ -18,13 +18,16 @@ from schemas.times import parse_time
 
 
 class Standing(StrEnum):
-    """The state of the worst add-on; before that, whether anything can be done with the cluster at all."""
+    """The state of the worst add-on; before that, whether anything can be done with the cluster at all.
 
-    REMOVING = "Removing"
-    NOT_CONNECTED = "NotConnected"
+    In the order in which a person wants to see them.
+    """
+
     FAILED = "Failed"
     BLOCKED = "Blocked"
     DEGRADED = "Degraded"
+    NOT_CONNECTED = "NotConnected"
+    REMOVING = "Removing"
     INSTALLING = "Installing"
     READY = "Ready"
     DISABLED = "Disabled"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +74,7 @@ def fill(database: Database, principal: Principal, number: int, *, now: datetime
 def _wish(org: str, index: int, fate: str) -> tuple[ClusterKey, Wish]:
     team = _TEAMS[index % len(_TEAMS)]
     name = f"{team}-{_PLACES[index // len(_TEAMS) % len(_PLACES)]}-{index:05}"
-    role = {} if fate == "RoleArnMissing" else {"roleArn": ROLE_ARN.format(team=f"{team}-{index // 40}")}
+    role = {} if fate == "RoleArnMissing" else {"roleArn": ROLE_ARN.format(team=f"{team}-{index // 32}")}
     add_ons = {} if fate == "off" else {"awsWorkloadIdentity": {}, "awsECR": role}
     manifest = {
         "kind": "mk8s",
@@ -149,8 +148,3 @@ def _issues(fate: str, name: str) -> tuple[Issue, ...]:
 
 def _condition(kind: str, now: datetime) -> Condition:
     return Condition(kind, "True", "AsItShouldBe", "the agent says so", now.replace(microsecond=0), 2)
-
-
-def names(number: int) -> Iterable[str]:
-    """The names that `fill` gives, in the order of their making."""
-    return (_wish("", index, "")[0].name for index in range(number))

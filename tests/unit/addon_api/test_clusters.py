@@ -284,7 +284,7 @@ def test_the_list_pages_by_name(hub: Hub) -> None:
     last = hub.get(links["next"]).json
     assert last is not None
     assert [item["name"] for item in last["items"]] == ["cc1"]
-    assert [link["rel"] for link in last["links"]] == ["self"]
+    assert [link["rel"] for link in last["links"]] == ["self", "prev"]
 
 
 def test_an_empty_list_holds_items_and_links(hub: Hub) -> None:
