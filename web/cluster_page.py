@@ -98,7 +98,7 @@ def ask_before_switching_off(name: str, add_on: str) -> str:
         add_on=add_on,
         needed_by="awsECR" if add_on != "awsECR" and enabled.get("awsECR") is not None else "",
         published=(cluster["settings"].get("awsWorkloadIdentity") or {}).get("issuer") == "published",
-        nodes=found.get("nodes") or {},
+        changed_nodes=_changed_nodes(found.get("nodes") or {}),
         namespaces=(found.get("namespaces") or {}).get("selected", 0),
         by_pull_secrets=found.get("delivery") in {"pullSecret", "mixed"} and bool(found.get("namespaces")),
         turns=(settings.get("node") or {}).get("maxUnavailable") or 1,
@@ -108,6 +108,11 @@ def ask_before_switching_off(name: str, add_on: str) -> str:
         webhook=bool((cluster["status"]["addOns"].get(add_on, {}).get("webhook") or {}).get("served")),
         section="clusters",
     )
+
+
+def _changed_nodes(nodes: Json) -> int:
+    """How many nodes have something of ours: those whose own provider serves were left as they are."""
+    return int(nodes.get("ready", 0) - nodes.get("existing", 0) + nodes.get("restarting", 0))
 
 
 def download_policy(name: str) -> Response:
