@@ -46,7 +46,7 @@ _STEPS = (
 # What an add-on of this kind goes through, while nothing is known of it yet.
 _EXPECTED = {
     "awsECR": ("IssuerUsable", "Installed", "NodesReady", "CredentialsVerified"),
-    "awsWorkloadIdentity": ("IssuerUsable",),
+    "awsWorkloadIdentity": ("IssuerUsable", "WebhookServing"),
 }
 _NOT_APPLIED = "NotInstalled"
 _UNDER_WAY = frozenset({"Installing", "Removing"})
@@ -61,8 +61,6 @@ def steps(key: str, add_on: Json) -> tuple[Step, ...]:
         ready = conditions.get("Ready")
         words = "" if ready is None else sentence(ready["message"])
         return (Step("Take back what was installed", Mark.BUSY, words),)
-    if not conditions:
-        return _to_come(key)
     found: list[Step] = []
     reachable = conditions.get("Reachable")
     stopped = reachable is not None and reachable["status"] != "True"
@@ -82,6 +80,8 @@ def steps(key: str, add_on: Json) -> tuple[Step, ...]:
             mark, words = Mark.WAITING, ""
         stopped = stopped or mark not in {Mark.DONE, Mark.ASIDE}
         found.append(Step(name, mark, sentence(words)))
+    if not conditions.keys() & {kind for _, kind in _STEPS}:
+        found += _to_come(key, busy=state == "Installing" and not stopped)
     return tuple(found)
 
 
@@ -95,10 +95,11 @@ def under_way(add_ons: Sequence[Json]) -> bool:
     return any(add_on["state"] in _UNDER_WAY for add_on in add_ons)
 
 
-def _to_come(key: str) -> tuple[Step, ...]:
-    kinds = _EXPECTED.get(key, ())
-    names = [name for name, kind in _STEPS if kind in kinds]
-    return tuple(Step(name, Mark.WAITING if index else Mark.BUSY, "") for index, name in enumerate(names))
+def _to_come(key: str, *, busy: bool) -> list[Step]:
+    """The way as it will be; the first step is `busy` where the hub is about to take it."""
+    names = [name for name, kind in _STEPS if kind in _EXPECTED.get(key, ())]
+    marks = [Mark.BUSY if busy else Mark.WAITING, *(Mark.WAITING for _ in names[1:])]
+    return [Step(name, mark, "") for name, mark in zip(names, marks, strict=True)]
 
 
 def _mark(condition: Json, state: str) -> Mark:

@@ -86,6 +86,13 @@ def test_before_the_first_look_the_way_is_shown() -> None:
     assert ["busy", *["waiting"] * 4] == [str(step.mark) for step in found]
 
 
+def test_what_keeps_the_hub_from_looking_at_all_leaves_every_step_open() -> None:
+    found = journey.steps("awsECR", add_on("Blocked", {"Reachable": "True", "Ready": "Unknown"}))
+    assert ["waiting"] * 5 == [str(step.mark) for step in found]
+    found = journey.steps("awsECR", add_on("Failed", {"Reachable": "False", "Ready": "Unknown"}))
+    assert ["failed", *["waiting"] * 5] == [str(step.mark) for step in found]
+
+
 def test_removing_says_what_it_waits_for() -> None:
     (step,) = journey.steps("awsECR", add_on("Removing", {"Ready": "False"}))
     assert journey.Step("Take back what was installed", journey.Mark.BUSY, "About Ready") == step
