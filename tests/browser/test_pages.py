@@ -217,7 +217,8 @@ def test_no_answer_of_any_page_holds_a_secret(states: ConsoleWorld) -> None:
         "POST", f"{states.origin}/sign-in", fields={"token": ADMIN}, encode_multipart=False, redirect=False
     )
     cookie = signed_in.headers["Set-Cookie"].split(";", maxsplit=1)[0]
-    to_see, seen = ["/clusters"], set()
+    to_see = ["/clusters"]
+    seen: set[str] = set()
     while to_see:
         path = to_see.pop()
         answer = pool.request("GET", states.origin + path, headers={"Cookie": cookie}, redirect=False)
