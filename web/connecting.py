@@ -84,6 +84,13 @@ def upload(name: str) -> Response | tuple[str, int]:
     return redirect(f"/clusters/{name}?told=connected", HTTPStatus.SEE_OTHER)
 
 
+def waiting(name: str) -> Response:
+    """For a page that shows the command: leads on as soon as somebody has run it."""
+    cluster: Any = context().api.get(principal(), "mk8s", name)
+    headers = {"HX-Redirect": f"/clusters/{name}?told=connected"} if cluster["status"]["connected"] else {}
+    return Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+
+
 def after_creating(name: str) -> str:
     """Where to go once a cluster was created: whoever may connect it does so next."""
     page = "/connect" if principal().role >= Role.ADMIN else ""
@@ -132,5 +139,6 @@ def _page(name: str, *, refused: Refused | None = None, empty: bool = False) -> 
 
 PAGES = (
     Page("GET", "/clusters/<name>/connect", show),
+    Page("GET", "/clusters/<name>/connect/waiting", waiting),
     Page("POST", "/clusters/<name>/connect", upload, Role.ADMIN),
 )

@@ -87,7 +87,8 @@ def steps(key: str, add_on: Json) -> tuple[Step, ...]:
 
 def sentence(words: str) -> str:
     """`words` with a capital at the front, unless they begin with a name of somebody else's (`https://…`)."""
-    return words[:1].upper() + words[1:] if words.split(" ", maxsplit=1)[0].isalpha() else words
+    first = words.split(" ", maxsplit=1)[0].rstrip(",;:")
+    return words[:1].upper() + words[1:] if first.isalpha() else words
 
 
 def under_way(add_ons: Sequence[Json]) -> bool:

@@ -11,7 +11,7 @@ import yaml
 
 from fleet import connections
 from tests.support.console import Browser, Console, words
-from tests.support.hub import manifest
+from tests.support.hub import CONNECTION, manifest
 from web.api import Mistake
 from web.connecting import checks
 
@@ -132,3 +132,12 @@ def test_no_page_shows_a_credential(here: Console, browser: Browser) -> None:
     browser.send(CONNECT, kubeconfig=kubeconfig())
     for path in ("", "/connect", "/edit", "/events", "/audit", "/remove", "/live"):
         assert SECRET not in browser.get(f"/clusters/demo{path}").text
+
+
+def test_the_page_leads_on_once_somebody_has_run_the_command(here: Console, browser: Browser) -> None:
+    address = f"{CONNECT}/waiting"
+    assert f'hx-get="{address}"' in browser.get(CONNECT).text
+    assert "HX-Redirect" not in browser.live(address).headers
+    here.hub.call("PUT", "/org/acme/mk8s/demo/-connection", json=CONNECTION)
+    assert "/clusters/demo?told=connected" == browser.live(address).headers["HX-Redirect"]
+    assert address not in browser.get(CONNECT).text

@@ -104,6 +104,7 @@ def test_only_what_changes_by_itself_is_under_way() -> None:
 
 
 def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name() -> None:
-    assert ["The agent runs", "https://a.b follows", "'x' is none", ""] == [
-        journey.sentence(words) for words in ("the agent runs", "https://a.b follows", "'x' is none", "")
+    assert ["The agent runs", "Token, STS", "https://a.b follows", "'x' is none", ""] == [
+        journey.sentence(words)
+        for words in ("the agent runs", "token, STS", "https://a.b follows", "'x' is none", "")
     ]
