@@ -83,6 +83,10 @@ def _placed(root: yaml.Node | None, mistake: Mistake) -> Placed:
 class _Dumper(yaml.SafeDumper):
     """PyYAML's, which speaks YAML 1.1, made to quote what YAML 1.2 would not read as text, too (`0o17`, `08`, `1e3`)."""
 
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
+        """Lists stand further in than their key, as most people write them."""
+        super().increase_indent(flow, indentless=False)
+
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
