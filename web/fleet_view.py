@@ -67,8 +67,8 @@ def show() -> Response | str:
 
 
 def _columns(total: int) -> int:
-    """So many that the picture is about three times as wide as high."""
-    return min(_MOST_COLUMNS, max(_LEAST_COLUMNS, math.ceil(math.sqrt(total * 3))))
+    """So many that the picture is about five times as wide as high, up to the width of a page."""
+    return min(_MOST_COLUMNS, max(_LEAST_COLUMNS, math.ceil(math.sqrt(total * 5))))
 
 
 def _share(number: int, total: int) -> str:

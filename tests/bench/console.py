@@ -75,31 +75,40 @@ def _print_pages(pool: urllib3.PoolManager, base: str, cookie: Mapping[str, str]
         f"{'page B':>9}{'gzip B':>8}{'api B':>9}{'gzip B':>8}"
     )
     for row, (page_path, api_path) in _PAGES.items():
-        page = _measure(pool, base + page_path.format(name=name), cookie)
-        api = _measure(pool, f"{base}/org/acme/{api_path.format(name=name)}", token)
+        page, api = _measure(
+            pool,
+            (base + page_path.format(name=name), cookie),
+            (f"{base}/org/acme/{api_path.format(name=name)}", token),
+        )
         print(
             f"{row:18}{page.p50:>9.1f}{page.p99:>7.1f}{api.p50:>9.1f}{api.p99:>7.1f}{page.p50 / api.p50:>7.2f}"
             f"{page.read:>9}{page.sent:>8}{api.read:>9}{api.sent:>8}"
         )
     live = _live_path(pool, base, cookie)
-    quiet = _measure(pool, base + live, {**cookie, "HX-Request": "true"})
+    [quiet] = _measure(pool, (base + live, {**cookie, "HX-Request": "true"}))
     print(f"{'nothing changed':18}{quiet.p50:>9.1f}{quiet.p99:>7.1f}{'':32}{quiet.read:>9}{quiet.sent:>8}")
 
 
-def _measure(pool: urllib3.PoolManager, url: str, headers: Mapping[str, str]) -> Answer:
-    asked = {"Accept-Encoding": "gzip", **headers}
-    milliseconds = []
+def _measure(pool: urllib3.PoolManager, *asked: tuple[str, Mapping[str, str]]) -> list[Answer]:
+    """Asks each URL with its headers in turns, so that whatever else the machine does befalls all of them."""
+    milliseconds: list[list[float]] = [[] for _ in asked]
+    bodies = [b"" for _ in asked]
     for _ in range(ROUNDS + 20):
-        start = time.perf_counter()
-        response = pool.request("GET", url, headers=asked, decode_content=False, redirect=False)
-        milliseconds.append(1000 * (time.perf_counter() - start))
-        if response.status not in {200, 204}:
-            raise RuntimeError(f"{url}: {response.status} {response.data[:300]!r}")
-    body = response.data
-    packed = response.headers.get("Content-Encoding") == "gzip"
+        for number, (url, headers) in enumerate(asked):
+            wanted = {"Accept-Encoding": "gzip", **headers}
+            start = time.perf_counter()
+            response = pool.request("GET", url, headers=wanted, decode_content=False, redirect=False)
+            milliseconds[number].append(1000 * (time.perf_counter() - start))
+            if response.status not in {200, 204}:
+                raise RuntimeError(f"{url}: {response.status} {response.data[:300]!r}")
+            bodies[number] = response.data
+    return [_answer(sorted(times[20:]), body) for times, body in zip(milliseconds, bodies, strict=True)]
+
+
+def _answer(ordered: list[float], body: bytes) -> Answer:
+    packed = body.startswith(b"\x1f\x8b")
     read = len(gzip.decompress(body)) if packed else len(body)
-    sent = len(body) if packed else len(gzip.compress(body, compresslevel=5)) if body else 0
-    ordered = sorted(milliseconds[20:])
+    sent = len(body) if packed or not body else len(gzip.compress(body, compresslevel=5))
     return Answer(statistics.median(ordered), ordered[len(ordered) * 99 // 100], sent, read)
 
 
