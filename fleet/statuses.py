@@ -32,6 +32,7 @@ _WRITE = (
         node_token_expires_at=bindparam("new_expiry"),
         credentials_expire_at=bindparam("new_end"),
         standing=bindparam("new_standing"),
+        search=bindparam("new_search"),
         last_seen=bindparam("new_last_seen"),
     )
 )
@@ -88,6 +89,7 @@ def write(
             return
         cluster = from_row(found)
         row["new_standing"] = str(standing.of_cluster(replace(cluster, status=status)))
+        row["new_search"] = standing.search_text(cluster)  # a release before may have stored it, without
         row["new_last_seen"] = now if answered else cluster.last_seen
         session.execute(_WRITE, row)
         stored = {row.add_on: row.state for row in session.execute(_STATES, {"uid": uid})}

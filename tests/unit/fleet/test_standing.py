@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from fleet import clusters, connections, shards, standing, statuses, tables
 from fleet.clusters import Wish
@@ -161,6 +161,21 @@ def test_an_add_on_that_was_just_enabled_is_being_installed_though_an_older_stat
 
     with database.read() as session:
         assert Standing.INSTALLING == session.execute(select(tables.clusters.c.standing)).scalar_one()
+
+
+def test_what_a_release_before_stored_without_columns_gets_them_with_its_next_status(
+    database: Database, stored: Cluster, hold_shards: Callable[[str], tuple[int, int]]
+) -> None:
+    columns = tables.clusters.c
+    with database.write() as session:
+        session.execute(update(tables.clusters).values(standing=None, search=None))
+    shard, epoch = hold_shards(stored.uid)
+
+    statuses.write(database, stored.uid, ClusterStatus(), [], shard=shard, epoch=epoch, now=NOW)
+
+    with database.read() as session:
+        found = session.execute(select(columns.standing, columns.search)).one()
+    assert (Standing.NOT_CONNECTED, standing.search_text(stored)) == tuple(found)
 
 
 @pytest.mark.parametrize(
