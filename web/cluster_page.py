@@ -161,8 +161,12 @@ def _read(name: str) -> tuple[Json, list[Json]]:
 
 
 def _digest(cluster: Json, events: list[Json]) -> str:
-    seen = highlighting.pretty([cluster, [event["id"] for event in events]])
-    return hashlib.sha256(seen.encode()).hexdigest()[:16]
+    return _mark([cluster, [event["id"] for event in events]])
+
+
+def _mark(content: Json) -> str:
+    """For the id of a part of the page that is to stay as it is (open, scrolled, selected) while its content does."""
+    return hashlib.sha256(highlighting.pretty(content).encode()).hexdigest()[:12]
 
 
 def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
@@ -188,6 +192,7 @@ def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
         "behind": behind,
         "stood": " ".join([status["standing"], *(str(each["status"]["state"]) for each in add_ons)]),
         "digest": _digest(cluster, events),
+        "mark": _mark,
         "sent": {},
     }
 

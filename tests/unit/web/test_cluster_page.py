@@ -4,52 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fleet import issuers
-from schemas.status import AddOnStatus, ClusterStatus, Condition, Issue, State
+from schemas.status import State
+from tests.support.cluster_pages import PAGE, connected, ecr, report
 from tests.support.console import Browser, Console, words
-from tests.support.hub import CONNECTION, ISSUER, ROLE_ARN, START, manifest
+from tests.support.hub import ISSUER, ROLE_ARN, manifest
 from tests.support.hub import status as with_issuer
-
-PAGE = "/clusters/demo"
-
-
-def connected(console: Console, **spec: Any) -> None:
-    console.hub.put(manifest(**spec))
-    console.hub.call("PUT", "/org/acme/mk8s/demo/-connection", json=CONNECTION)
-
-
-def condition(kind: str, status: str = "True", message: str = "") -> Condition:
-    return Condition(kind, status, "Because", message or f"about {kind}", START, 1)
-
-
-def ecr(
-    state: State, *codes: str, message: str = "words", remedy: str = "kubectl get pods", **details: Any
-) -> AddOnStatus:
-    return AddOnStatus(
-        state,
-        conditions=(condition("IssuerUsable"), condition("Installed"), condition("CredentialsVerified")),
-        issues=tuple(Issue(code, message, remedy) for code in codes),
-        details=details,
-    )
-
-
-def report(console: Console, registries: AddOnStatus | None = None) -> None:
-    found = with_issuer()
-    add_ons = {**found.add_ons} | ({} if registries is None else {"awsECR": registries})
-    console.hub.report(
-        "demo",
-        ClusterStatus(
-            observed_generation=console.hub.stored("demo").generation,
-            oidc_provider_url=found.oidc_provider_url,
-            conditions=(condition("Reachable"),),
-            add_ons=add_ons,
-        ),
-    )
 
 
 def live_address(page: str) -> str:
@@ -217,117 +180,6 @@ def test_what_another_add_on_needs_is_not_switched_off(console: Console, browser
     page = browser.get(f"{PAGE}/add-ons/awsWorkloadIdentity/off").text
     assert "Switch awsECR off first" in words(page)
     assert 'value="off"' not in page
-
-
-# Remedies
-
-
-def test_an_unusable_issuer_is_mended_by_a_button(console: Console, browser: Browser) -> None:
-    connected(console)
-    report(console, ecr(State.BLOCKED, "IssuerNotUsable"))
-    assert "Let the hub publish the issuer" in browser.text(PAGE)
-    answer = browser.send(f"{PAGE}/mend", remedy="publish-issuer")
-    assert f"{PAGE}?told=mended" == answer.headers["Location"]
-    assert {"issuer": "published"} == console.hub.show("demo")["settings"]["awsWorkloadIdentity"]
-
-
-def test_a_missing_role_is_entered_beside_its_issue(console: Console, browser: Browser) -> None:
-    connected(console, addOns={"awsWorkloadIdentity": {}, "awsECR": {}})
-    unverified = replace(ecr(State.BLOCKED, "RoleArnMissing"), conditions=(condition("IssuerUsable"),))
-    report(console, unverified)
-    text = browser.text(PAGE)
-    assert "It prints the role's ARN: enter that here." in text
-    assert "aws iam create-role" in text
-    browser.send(f"{PAGE}/mend", remedy="set-role", roleArn=ROLE_ARN)
-    assert ROLE_ARN == console.hub.show("demo")["spec"]["addOns"]["awsECR"]["roleArn"]
-
-
-def test_a_role_that_is_none_is_refused_there_too(console: Console, browser: Browser) -> None:
-    connected(console)
-    report(console, ecr(State.READY))
-    answer = browser.send(f"{PAGE}/mend", remedy="set-role", roleArn="pull")
-    assert 422 == answer.status_code
-    assert "expected the ARN of an IAM role" in words(answer.text)
-
-
-_REGISTRIES = [
-    "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
-    "210987654321.dkr.ecr.us-east-1.amazonaws.com",
-]
-
-
-@pytest.mark.parametrize(
-    ("code", "form", "expected"),
-    [
-        (
-            "RegistriesUnknown",
-            {"remedy": "set-registries", "registries": ", ".join(_REGISTRIES)},
-            {"registries": _REGISTRIES},
-        ),
-        ("NodeUnsupported", {"remedy": "use-pull-secrets"}, {"delivery": "pullSecret"}),
-        ("NodeWaiting", {"remedy": "restart-device-nodes"}, {"node": {"restartDeviceNodes": True}}),
-        ("KubernetesTooOldForServiceAccounts", {"remedy": "share-identity"}, {"identity": "shared"}),
-    ],
-)
-def test_settings_are_mended_by_a_form(
-    console: Console, browser: Browser, code: str, form: dict[str, str], expected: dict[str, Any]
-) -> None:
-    connected(console)
-    report(console, ecr(State.DEGRADED, code))
-    assert f'value="{form["remedy"]}"' in browser.get(PAGE).text
-    browser.send(f"{PAGE}/mend", **form)
-    assert expected == console.hub.show("demo")["settings"]["awsECR"]
-
-
-def test_flags_are_copied_one_to_a_line(console: Console, browser: Browser) -> None:
-    connected(console)
-    flags = "--service-account-issuer=https://a --service-account-issuer=https://b"
-    remedy = f"Give the API server these flags, in this order, and restart it: {flags}"
-    report(console, ecr(State.BLOCKED, "IssuerNotSwitched", remedy=remedy))
-    found = re.search(r'<pre id="flags"[^>]*>(.*?)</pre>', browser.get(PAGE).text, re.DOTALL)
-    assert found is not None
-    assert flags.replace(" ", "\n") == found[1]
-
-
-def changed_keys(console: Console) -> str:
-    """Keys of the cluster that wait for an admin, by their fingerprint."""
-    connected(console)
-    uid = console.hub.stored("demo").uid
-    issuers.reserve(console.hub.database, uid)
-    issuers.observe(console.hub.database, uid, {"keys": [{"kid": "old"}]})
-    found = issuers.observe(console.hub.database, uid, {"keys": [{"kid": "new"}]})
-    assert found.pending_keys is not None
-    report(console, ecr(State.DEGRADED, "IssuerKeysChanged"))
-    return issuers.fingerprint(found.pending_keys)
-
-
-def test_an_admin_accepts_the_keys_that_are_shown(console: Console, browser: Browser) -> None:
-    fingerprint = changed_keys(console)
-    assert fingerprint in browser.text(PAGE)
-    answer = browser.send(f"{PAGE}/mend", remedy="accept-keys", fingerprint=fingerprint)
-    assert 303 == answer.status_code
-    issuer = console.hub.get("/org/acme/mk8s/demo/-issuer").json
-    assert issuer is not None
-    assert issuer["pendingKeys"] is None
-
-
-def test_keys_that_nobody_saw_are_not_accepted(console: Console, browser: Browser) -> None:
-    changed_keys(console)
-    assert 422 == browser.send(f"{PAGE}/mend", remedy="accept-keys", fingerprint="another").status_code
-
-
-def test_an_editor_is_told_that_keys_need_an_admin(console: Console) -> None:
-    fingerprint = changed_keys(console)
-    editor = console.browser("editor")
-    page = editor.get(PAGE).text
-    assert "This needs the role admin; yours is editor." in words(page)
-    assert 'value="accept-keys"' not in page
-    assert 403 == editor.send(f"{PAGE}/mend", remedy="accept-keys", fingerprint=fingerprint).status_code
-
-
-def test_a_remedy_that_is_none_changes_nothing(console: Console, browser: Browser) -> None:
-    connected(console)
-    assert PAGE == browser.send(f"{PAGE}/mend", remedy="else").headers["Location"]
 
 
 # As it happens
