@@ -28,9 +28,10 @@ _ITEMS = (
     (
         "permissions",
         "The role may pull",
-        frozenset({"EcrAccessDenied", "EcrPublicAccessDenied", "RegistryAccessDenied"}),
+        frozenset({"EcrAccessDenied", "PublicRefused", "RegistryAccessDenied"}),
     ),
 )
+ISSUES = frozenset(code for _, _, codes in _ITEMS for code in codes)
 _NEW_ROLE = "pullpass"
 _ACCOUNT = "${AWS_ACCOUNT_ID}"
 

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from fleet import issuers
+from schemas.issues import KINDS
 from schemas.status import State
 from tests.support.cluster_pages import PAGE, condition, connected, ecr, report
 from tests.support.console import Browser, Console, words
 from tests.support.hub import ROLE_ARN
+from web import aws_side, remedies
 
 
 def test_an_unusable_issuer_is_mended_by_a_button(console: Console, browser: Browser) -> None:
@@ -121,3 +123,7 @@ def test_an_editor_is_told_that_keys_need_an_admin(console: Console) -> None:
 def test_a_remedy_that_is_none_changes_nothing(console: Console, browser: Browser) -> None:
     connected(console)
     assert PAGE == browser.send(f"{PAGE}/mend", remedy="else").headers["Location"]
+
+
+def test_every_code_that_a_page_knows_is_one_of_the_tables() -> None:
+    assert {*remedies.BY_CODE, *remedies.BY_CONNECTING, *aws_side.ISSUES} <= KINDS.keys()
