@@ -47,6 +47,9 @@ format: install  ## Format the code and mend what ruff can
 bench: install  ## Print the figures, each as a ratio to a baseline of the same run
 	$(BIN)/python -m tests.bench
 
+screenshots: programs  ## Make docs/images anew, from the sandbox
+	$(BIN)/python -m tests.browser.screenshots
+
 image: install  ## Build the image with docker, podman or buildah
 	@tools/image.sh
 
@@ -58,4 +61,4 @@ pins:  ## Write requirements/*.txt anew from pyproject.toml (needs uv)
 	$(PIN) pyproject.toml --group dev --output-file requirements/dev.txt
 	$(PIN) --group build --output-file requirements/build.txt
 
-.PHONY: help install run programs kubernetes plugin test e2e lint format bench image pins
+.PHONY: help install run programs kubernetes plugin test e2e lint format bench screenshots image pins

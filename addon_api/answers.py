@@ -46,17 +46,19 @@ def of_page(
     path: str,
     limit: int,
     after: str | None,
+    before: str | None = None,
     asked: Mapping[str, str] | None = None,
 ) -> Response:
     """One page in the wire contract's list shape; `after` is where the next one starts, None on the last.
 
-    `asked` is what else the query said, which the next page is asked for as well.
+    `before` is where the previous one ends, None where there is none. `asked` is what else the query said, which
+    the other pages are asked for as well.
     """
     links = [{"rel": "self", "href": path}]
-    if after is not None:
-        links.append(
-            {"rel": "next", "href": f"{path}?{urlencode({'limit': limit, 'after': after, **(asked or {})})}"}
-        )
+    for rel, name, key in (("next", "after", after), ("prev", "before", before)):
+        if key is not None:
+            query = urlencode({"limit": limit, name: key, **(asked or {})})
+            links.append({"rel": rel, "href": f"{path}?{query}"})
     return of_json({"kind": "list", "itemKind": item_kind, "items": items, "links": links})
 
 

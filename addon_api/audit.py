@@ -9,6 +9,7 @@ from addon_api.routing import Route, context
 from fleet import audit
 from fleet.audit import Record
 from fleet.records import Role
+from schemas.errors import NotFound
 from schemas.status import Json
 from schemas.times import format_time
 
@@ -17,7 +18,10 @@ def list_records(org: str, name: str) -> Response:
     """One page of audit records."""
     here = context()
     limit = answers.limit()
-    page = audit.page(here.database, org, name=name, after=request.args.get("after"), limit=limit)
+    after = request.args.get("after")
+    page = audit.page(here.database, org, name=name, after=after, limit=limit)
+    if not page.items and after is None:
+        raise NotFound(f"nothing is known of a cluster {name}")
     path = f"{answers.cluster_path(org, name)}/-audit"
     shown = [_shown(record) for record in page.items]
     return answers.of_page("auditRecord", shown, path=path, limit=limit, after=page.after)

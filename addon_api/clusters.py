@@ -8,13 +8,12 @@ from typing import Any
 
 from flask import Response, request
 
-from addon_api import answers, bodies, remains, representation
+from addon_api import answers, bodies, filters, remains, representation
 from addon_api.routing import Context, Route, context, principal
 from addon_api.trust_policies import Policies
 from fleet import clusters, issuers
-from fleet.clusters import Expectation, Filter, Wish
+from fleet.clusters import Expectation, Wish
 from fleet.records import Cluster, ClusterKey, Role
-from fleet.standing import Standing
 from schemas import manifest
 from schemas.errors import Invalid, Mistake, NotFound, PreconditionFailed
 from schemas.merge import merge
@@ -22,7 +21,6 @@ from schemas.merge import merge
 _WISHES = ("kind", "name", "description", "tags", "spec")
 _SERVER_OWNED = ("id", "alias", "version", "created", "lastModified", "links", "status")
 _ENTITY_TAG = re.compile(r'"([^".]+)\.([0-9]{1,18})"')
-_LONGEST_TEXT = 200
 _COLLECTION = "/org/<org>/mk8s"
 _ONE = "/org/<org>/mk8s/<name>"
 
@@ -31,11 +29,16 @@ def list_clusters(org: str) -> Response:
     """One page of clusters, by name."""
     here = context()
     limit = answers.limit()
-    page = clusters.page(here.database, org, after=request.args.get("after"), limit=limit, only=_filter())
-    path = answers.collection_path(org)
-    asked = {name: request.args[name] for name in _FILTERS if name in request.args}
+    after, before = request.args.get("after"), request.args.get("before")
+    page = clusters.page(here.database, org, after=after, before=before, limit=limit, only=filters.asked())
     return answers.of_page(
-        "mk8s", shown(here, org, page.items), path=path, limit=limit, after=page.after, asked=asked
+        "mk8s",
+        shown(here, org, page.items),
+        path=answers.collection_path(org),
+        limit=limit,
+        after=page.after,
+        before=page.before,
+        asked={name: request.args[name] for name in filters.ALL if name in request.args},
     )
 
 
@@ -67,6 +70,9 @@ def create(org: str) -> Response:
     here = context()
     key = _key(org, body, None)
     wish = _checked(body, _stored_settings(here, key, body))
+    if _only_checks():
+        clusters.refuse_existing(here.database, key)
+        return _valid(key)
     written = clusters.create(here.database, principal(), key, wish, now=here.now())
     return _one(here, written.cluster, status=201)
 
@@ -105,18 +111,6 @@ def delete(org: str, name: str) -> Response:
     return _one(here, removing, status=202)
 
 
-def _filter() -> Filter | None:
-    """`?standing=`, `?issue=` and `?text=`; None where none is there."""
-    named = request.args.get("standing")
-    issue, text = request.args.get("issue"), request.args.get("text", "")
-    if named is not None and named not in set(Standing):
-        known = ", ".join(Standing)
-        raise Invalid.because_of([Mistake("?standing", f"`{named[:40]}` is none of {known}")])
-    if named is None and issue is None and not text:
-        return None
-    return Filter(None if named is None else Standing(named), issue, text[:_LONGEST_TEXT])
-
-
 def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
     """The cluster that path and body name; they must agree."""
     named = body.get("name")
@@ -134,10 +128,19 @@ def _key(org: str, body: Mapping[str, Any], name: str | None) -> ClusterKey:
 def _put(key: ClusterKey, body: Mapping[str, Any], expect: Expectation | None) -> Response:
     here = context()
     wish = _checked(body, _stored_settings(here, key, body))
-    if request.args.get("dryRun") == "true":
-        return answers.of_json({"kind": "dryRun", "name": key.name, "valid": True})
+    if _only_checks():
+        return _valid(key)
     written = clusters.put(here.database, principal(), key, wish, now=here.now(), expect=expect)
     return _one(here, written.cluster, status=201 if written.created else 200)
+
+
+def _only_checks() -> bool:
+    """`?dryRun=true`: nothing is to be stored."""
+    return request.args.get("dryRun") == "true"
+
+
+def _valid(key: ClusterKey) -> Response:
+    return answers.of_json({"kind": "dryRun", "name": key.name, "valid": True})
 
 
 def _checked(body: Mapping[str, Any], stored_settings: Mapping[str, Any]) -> Wish:
@@ -204,15 +207,11 @@ def _one(here: Context, cluster: Cluster, *, status: int = 200) -> Response:
     return answers.of_json(shown(here, cluster.key.org, [cluster])[0], status=status, headers=headers)
 
 
-_FILTERS = {
-    "standing": f"only clusters that stand so: {', '.join(Standing)}",
-    "issue": "only clusters with an issue of this code",
-    "text": "only clusters that hold each of these words in name, description, provider, tags or role",
-}
 _DRY_RUN = {"dryRun": "`true`: only check the manifest; nothing is stored"}
 _PAGING = {
     "limit": f"items per page, 1 to {answers.MAXIMUM_LIMIT}; {answers.DEFAULT_LIMIT} unless told",
     "after": "where the page starts; take it from `links[rel=next]`",
+    "before": "where the page ends; take it from `links[rel=prev]`",
 }
 
 ROUTES = (
@@ -223,7 +222,7 @@ ROUTES = (
         Role.VIEWER,
         "List the clusters by name",
         answers={200: "ClusterList"},
-        query=_PAGING | _FILTERS,
+        query=_PAGING | filters.ALL,
     ),
     Route(
         "PUT",
@@ -243,6 +242,7 @@ ROUTES = (
         "Create a cluster; 409 where it exists",
         answers={201: "Cluster"},
         body="Manifest",
+        query=_DRY_RUN,
     ),
     Route("GET", _ONE, read, Role.VIEWER, "Read one cluster", answers={200: "Cluster"}),
     Route(

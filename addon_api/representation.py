@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from addon_api import answers, remains, trust_policies
@@ -67,7 +68,8 @@ def _status(cluster: Cluster) -> Json:
     shown["generation"] = cluster.generation
     shown["connected"] = cluster.connected
     shown["standing"] = str(standing.of_cluster(cluster))
-    shown["lastSeen"] = None if cluster.last_seen is None else format_time(cluster.last_seen)
+    shown["lastSeen"] = _time(cluster.last_seen)
+    shown["credentialsExpireAt"] = _time(standing.credentials_expire_at(cluster.status))
     if cluster.removal is not None:
         shown["removal"] = {
             "requestedAt": format_time(cluster.removal.requested_at),
@@ -90,6 +92,10 @@ def _location(cluster: Cluster) -> str | None:
         if isinstance(found, str):
             return found
     return None
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def _add_registry_policy(add_on: Json, cluster: Cluster, policies: Policies, quota: int) -> None:

@@ -65,6 +65,18 @@ _ADD_ON = _object(
     description="An add-on's state, and members of its own.",
 )
 
+_STANDING: Json = {"enum": [str(standing) for standing in Standing]}
+_STANDINGS: Json = {
+    "type": "object",
+    "propertyNames": _STANDING,
+    "additionalProperties": _INTEGER,
+    "description": "How many clusters stand so; a standing of none is left out.",
+}
+_EXPIRY: Json = {
+    "anyOf": [_object({"cluster": _TEXT, "expiresAt": _TIME}), {"type": "null"}],
+    "description": "Null where nothing is known that could expire.",
+}
+
 SCHEMAS: Mapping[str, Json | type[Schema]] = {
     "Manifest": ManifestSchema,
     "Settings": SettingsSchema,
@@ -98,8 +110,9 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
                 "generation": _INTEGER,
                 "observedGeneration": _INTEGER,
                 "connected": _BOOLEAN,
-                "standing": {"enum": [str(standing) for standing in Standing]},
-                "lastSeen": _nullable("string"),
+                "standing": _STANDING,
+                "lastSeen": {**_nullable("string"), "format": "date-time"},
+                "credentialsExpireAt": {**_nullable("string"), "format": "date-time"},
                 "oidcProviderUrl": _TEXT,
                 "serverUrl": _TEXT,
                 "homeLocation": _TEXT,
@@ -123,7 +136,16 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
             description="Up to date with the manifest once `observedGeneration` equals `generation`.",
             required=False,
         ),
-        "required": ["generation", "connected", "standing", "lastSeen", "addOns", "conditions", "issues"],
+        "required": [
+            "generation",
+            "connected",
+            "standing",
+            "lastSeen",
+            "credentialsExpireAt",
+            "addOns",
+            "conditions",
+            "issues",
+        ],
     },
     "Condition": _object(
         {
@@ -263,13 +285,14 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
         }
     ),
     "CustomResourceList": _object({"kind": {"const": "list"}, "items": _list(_reference("CustomResource"))}),
+    "Standings": _object({"kind": {"const": "standings"}, "standings": _STANDINGS}),
     "Overview": _object(
         {
             "kind": {"const": "overview"},
-            "standings": {"type": "object", "additionalProperties": {"type": "integer"}},
-            "issues": {"type": "array", "items": _object({"code": _TEXT, "clusters": {"type": "integer"}})},
-            "firstToExpire": _nullable("object"),
-            "each": {"type": "array", "items": {"type": "array", "items": _TEXT}},
+            "standings": _STANDINGS,
+            "issues": _list(_object({"code": _TEXT, "clusters": _INTEGER, "first": _list(_TEXT)})),
+            "firstToExpire": _EXPIRY,
+            "firstConnectionToExpire": _EXPIRY,
         }
     ),
     "Issuer": _object(

@@ -62,8 +62,8 @@ def state_of(cluster: Json) -> str:
 def progress(cluster: Json) -> str:
     """Where the cluster is now, on one line: for logs."""
     words = [state_of(cluster)]
-    for add_on in _add_ons(cluster).values():
-        step = next((step for step in journey.steps(add_on) if step.mark in {Mark.BUSY, Mark.FAILED}), None)
+    for key, add_on in _add_ons(cluster).items():
+        step = next((step for step in journey.steps(key, add_on) if step.mark in {Mark.BUSY, Mark.FAILED}), None)
         if step is not None:
             words.append(f"{step.name}: {step.words}" if step.words else step.name)
             break
@@ -110,7 +110,7 @@ def _page(cluster: Json, now: datetime) -> Iterator[str]:
     for key, add_on in _add_ons(cluster).items():
         yield ""
         yield f"{click.style(key, bold=True)}  {coloured(add_on['state'])}{_delivery(add_on)}"
-        for step in journey.steps(add_on):
+        for step in journey.steps(key, add_on):
             yield f"  {_MARKS[step.mark]} {step.name:<22}{step.words}".rstrip()
     found = issues(cluster)
     if found:

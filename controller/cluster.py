@@ -61,22 +61,24 @@ class Run:
     """How a run ended.
 
     `generation` is the change that it acted on, None where it acted on none. `gone`: there is no such cluster (any
-    more), so nobody need ever look at it again.
+    more), so nobody need ever look at it again. `answered`: its API server answered, and let us in.
     """
 
     generation: int | None
     outcome: Outcome | ReconcileError
     gone: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run found out; `gone`: the removal phase is over."""
+    """What a run found out; `gone`: the removal phase is over; `answered`: as in `Run`."""
 
     status: ClusterStatus
     outcome: Outcome | ReconcileError
     events: list[NewEvent] = field(default_factory=list)
     gone: bool = False
+    answered: bool = False
 
 
 class Reconciler:
@@ -143,7 +145,7 @@ class Reconciler:
             return Run(None, Done())
         except DatabaseUnavailable as error:
             return Run(None, Retryable(str(error)))
-        return Run(cluster.generation, finding.outcome, gone=finding.gone)
+        return Run(cluster.generation, finding.outcome, gone=finding.gone, answered=finding.answered)
 
     def drop(self, uids: Iterable[str]) -> None:
         """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
@@ -341,7 +343,7 @@ class Reconciler:
         status = conditions.reached(context, add_ons, issues=(expiring,) if expiring else ())
         events = conditions.changes(applied, pruned)
         if cluster.removal is not None and not add_ons and not left:
-            return Finding(status, Done(), events, gone=True)
+            return Finding(status, Done(), events, gone=True, answered=True)
         if cluster.removal is not None:
             status = conditions.all_removing(context, status, cluster.status)
         outcome = pacing.after(
@@ -354,13 +356,13 @@ class Reconciler:
         memory.attempts = memory.attempts + 1 if pacing.waits_for_the_cluster(states) else 0
         if cluster.removal is not None and isinstance(outcome, Done):
             outcome = RequeueAfter(pacing.REMOVING_SECONDS[0])
-        return Finding(status, outcome, events)
+        return Finding(status, outcome, events, answered=True)
 
     def _cut_short(self, cluster: Cluster, memory: Memory, failure: Failure) -> Finding:
         """Tells the failure; the first miss of a cluster that answered a moment ago is only tried again."""
         old = cluster.status
         memory.stale = failure.code in {"CredentialRefused", "ConnectionMissing"}
-        if failure.code in conditions.UNREACHED:
+        if not failure.reached:
             memory.eks = None  # a cluster that was made anew has another address
         if not failure.waits_for_a_person:
             memory.misses += 1
@@ -371,14 +373,24 @@ class Reconciler:
         keys = dict.fromkeys(old.add_ons if removing else _wanted(cluster, memory))
         keys |= dict.fromkeys(key for key, was in old.add_ons.items() if was.state is State.REMOVING)
         context = self._context(cluster, memory)
-        return Finding(conditions.cut_short(context, failure, old, keys, removing=removing), failure.error)
+        status = conditions.cut_short(context, failure, old, keys, removing=removing)
+        return Finding(status, failure.error, answered=failure.reached)
 
     def _write(self, cluster: Cluster, finding: Finding, *, shard: int, epoch: int) -> None:
         now = self._clock.now()
         status = with_transition_times(finding.status, cluster.status)
         if status != cluster.status or finding.events:
             events = [*finding.events, *conditions.events(cluster.status, status)]
-            statuses.write(self._database, cluster.uid, status, events, shard=shard, epoch=epoch, now=now)
+            statuses.write(
+                self._database,
+                cluster.uid,
+                status,
+                events,
+                shard=shard,
+                epoch=epoch,
+                now=now,
+                answered=finding.answered,
+            )
         if finding.gone:
             clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
             self.drop([cluster.uid])

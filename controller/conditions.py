@@ -15,17 +15,6 @@ from fleet.events import NewEvent
 from kube.objects import ObjectKey
 from schemas.status import AddOnStatus, ClusterStatus, Condition, Issue, State
 
-# The hub did not get as far as the API server, or was not let in.
-UNREACHED = frozenset({"ConnectionMissing", "ClusterUnreachable", "CredentialRefused"}) | {
-    "HubIdentityMissing",
-    "HubAwsUnreachable",
-    "DeployRoleRefused",
-    "DeployRoleOpen",
-    "StsRegionDisabled",
-    "EksAccessDenied",
-    "EksClusterNotFound",
-    "EksNoAccessEntry",
-}
 _BAD = frozenset({State.BLOCKED, State.DEGRADED, State.FAILED})
 
 
@@ -60,12 +49,11 @@ def cut_short(
         removing: Whether the whole cluster is on its way out.
     """
     issue = context.issue(failure.code, {"MESSAGE": failure.message, **failure.values})
-    unreached = failure.code in UNREACHED
     reachable = context.condition(
         "Reachable",
-        "True" if not unreached else "Unknown" if failure.code == "ConnectionMissing" else "False",
-        "Reachable" if not unreached else failure.code,
-        "the API server answers" if not unreached else issue.message,
+        "True" if failure.reached else "Unknown" if failure.code == "ConnectionMissing" else "False",
+        "Reachable" if failure.reached else failure.code,
+        "the API server answers" if failure.reached else issue.message,
     )
     return ClusterStatus(
         observed_generation=context.generation,

@@ -20,6 +20,7 @@ from controller.cluster import Reconciler
 from controller.errands import Errands
 from controller.looks import Looks
 from controller.settings import ControllerSettings
+from controller.sightings import Sightings
 from fleet import errands, shards, work
 from fleet.database import Database
 from fleet.errors import FleetError
@@ -67,6 +68,7 @@ class Engine:
         self._errands = Errands(database, settings, clock=clock, dial=dial)
         self._queue: Queue[str] = Queue(clock=clock, random=random)
         self._looks = Looks(settings.look_seconds, random=random)
+        self._sightings = Sightings(database, started_at=clock.monotonic())
         self._workers = Workers(
             self._queue,
             self._reconcile,
@@ -98,6 +100,7 @@ class Engine:
                 try:
                     held = self._follow(held)
                     self._hand_out(held)
+                    self._sightings.flush(self._clock.monotonic())
                 except FleetError as error:
                     _log.warning("database does not answer", error=str(error))
                 if bell.wait(_TICK_SECONDS, stop):
@@ -119,6 +122,7 @@ class Engine:
             self._beating.notify_all()
         heart.join()
         self._reconciler.close()
+        self._sightings.flush(self._clock.monotonic(), ending=True)
         try:
             shards.release(self._database, self._process)
         except FleetError as error:
@@ -205,6 +209,8 @@ class Engine:
         run = self._reconciler.reconcile(
             uid, shard=shard, epoch=epoch, in_healthy_lane=self._queue.failures(uid) == 0
         )
+        if run.answered:
+            self._sightings.note(uid, self._clock.now())
         if run.gone:
             with self._lock:
                 self._due.pop(uid, None)

@@ -28,6 +28,17 @@ from reconcile.outcome import ReconcileError, Retryable, Terminal
 _BY_RBAC = re.compile(
     r"cannot \S+ (?:resource|path) |attempting to grant RBAC permissions|unknown to the server"
 )
+# The hub did not get as far as the API server, or was not let in.
+UNREACHED = frozenset({"", "ConnectionMissing", "ClusterUnreachable", "CredentialRefused"}) | {
+    "HubIdentityMissing",
+    "HubAwsUnreachable",
+    "DeployRoleRefused",
+    "DeployRoleOpen",
+    "StsRegionDisabled",
+    "EksAccessDenied",
+    "EksClusterNotFound",
+    "EksNoAccessEntry",
+}
 _ENDING = "because it is being terminated"
 _BAD_REQUEST = 400
 _WAITING: tuple[tuple[type[errors.KubeError], str], ...] = (
@@ -60,6 +71,11 @@ class Failure:
     def waits_for_a_person(self) -> bool:
         """Whether trying again is of no use."""
         return isinstance(self.error, Terminal)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the cluster is known to have answered, and to let us in."""
+        return self.code not in UNREACHED
 
 
 def judge(error: Exception) -> Failure | None:

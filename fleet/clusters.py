@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Select, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 
 from fleet import audit, events, issuers, tables, work
 from fleet.cluster_rows import (
@@ -30,11 +30,11 @@ from fleet.cluster_rows import (
 )
 from fleet.database import Database, insert_or_ignore
 from fleet.events import NewEvent
+from fleet.filters import Filter, narrowed
 from fleet.records import Cluster, ClusterKey, Page, Principal, Removal, RoleSharer, Written
 from fleet.shards import hold, shard_of
-from fleet.standing import Standing
 from schemas import trusted_accounts
-from schemas.errors import Conflict, PreconditionFailed
+from schemas.errors import Conflict, NotFound, PreconditionFailed
 
 _clusters = tables.clusters.c
 _PAGE = (
@@ -42,9 +42,19 @@ _PAGE = (
     .order_by(_clusters.name)
     .limit(bindparam("rows"))
 )
-_STANDING_SO = _clusters.standing == bindparam("standing")
-_HIT_BY = _clusters.uid.in_(
-    select(tables.cluster_issues.c.cluster_uid).where(tables.cluster_issues.c.code == bindparam("issue"))
+_OF_NAMES = READ.where(_clusters.org == bindparam("key_org")).order_by(_clusters.name)
+# The names first, off an index alone: a row is wide, and only those of one page are read.
+_NAMES = (
+    select(_clusters.name)
+    .where(_clusters.org == bindparam("key_org"), _clusters.name > bindparam("after"))
+    .order_by(_clusters.name)
+    .limit(bindparam("rows"))
+)
+_NAMES_BEFORE = (
+    select(_clusters.name)
+    .where(_clusters.org == bindparam("key_org"), _clusters.name < bindparam("before"))
+    .order_by(_clusters.name.desc())
+    .limit(bindparam("rows"))
 )
 _SHARERS = (
     select(
@@ -100,44 +110,35 @@ def load(database: Database, uid: str) -> Cluster | None:
     return None if row is None else from_row(row)
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which clusters: those that stand so, are hit by an issue with this code, and hold each word of the text.
-
-    None and "" let everything through. A word is looked for in name, description, provider, tags and role.
-    """
-
-    standing: Standing | None = None
-    issue: str | None = None
-    text: str = ""
-
-
 def page(
-    database: Database, org: str, *, after: str | None = None, limit: int = 50, only: Filter | None = None
+    database: Database,
+    org: str,
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    limit: int = 50,
+    only: Filter | None = None,
 ) -> Page[Cluster]:
-    """Clusters of `org` by name."""
-    wanted, values = _PAGE, {"key_org": org, "after": after or "", "rows": limit + 1}
-    if only is not None:
-        wanted, values = _narrowed(wanted, values, only)
+    """Clusters of `org` by name: those behind `after`, or the last ones before `before` (which then rules)."""
+    only = only or Filter()
+    values = {"key_org": org, "after": after or "", "rows": limit + 1}
+    if before is not None:
+        names, values = narrowed(_NAMES_BEFORE, values | {"before": before}, only)
+        wanted = _OF_NAMES.where(_clusters.name.in_(names))
+    elif only != Filter():
+        names, values = narrowed(_NAMES, values, only)
+        wanted = _OF_NAMES.where(_clusters.name.in_(names))
+    else:
+        wanted = _PAGE
     with database.read() as session:
         rows = session.execute(wanted, values).all()
+    more = len(rows) > limit
+    if before is not None:
+        items = tuple(from_row(row) for row in rows[-limit:])
+        return Page(items, items[-1].key.name if items else None, items[0].key.name if more else None)
     items = tuple(from_row(row) for row in rows[:limit])
-    return Page(items, items[-1].key.name if len(rows) > limit else None)
-
-
-def _narrowed(
-    wanted: Select[*tuple[Any, ...]], values: dict[str, Any], only: Filter
-) -> tuple[Select[*tuple[Any, ...]], dict[str, Any]]:
-    if only.standing is not None:
-        wanted, values["standing"] = wanted.where(_STANDING_SO), str(only.standing)
-    if only.issue is not None:
-        wanted, values["issue"] = wanted.where(_HIT_BY), only.issue
-    for number, word in enumerate(only.text.lower().split()):
-        pattern = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        name = f"word_{number}"
-        wanted = wanted.where(_clusters.search.like(bindparam(name), escape="\\"))
-        values[name] = f"%{pattern}%"
-    return wanted, values
+    behind_others = items and after
+    return Page(items, items[-1].key.name if more else None, items[0].key.name if behind_others else None)
 
 
 def role_sharers(
@@ -199,12 +200,26 @@ def create(
         while True:
             cluster = find_locked(session, key)
             if cluster is not None and cluster.removal is None:
-                raise Conflict(f"cluster {key} exists already")
+                raise _exists(key)
             if cluster is not None:
                 return replace(_replace(session, principal, cluster, wish, now=now), created=True)
             created = _create(session, principal, key, wish, now=now)
             if created is not None:
                 return created
+
+
+def refuse_existing(database: Database, key: ClusterKey) -> None:
+    """Raises what `create` would, of a cluster that exists and is not being removed."""
+    try:
+        found = read(database, key)
+    except NotFound:
+        return
+    if found.removal is None:
+        raise _exists(key)
+
+
+def _exists(key: ClusterKey) -> Conflict:
+    return Conflict(f"cluster {key} exists already")
 
 
 def patch(

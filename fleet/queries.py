@@ -68,7 +68,7 @@ def _by_name(
 ) -> Page[Cluster]:
     found: list[Cluster] = []
     for cluster, document in _scan(session, org, query, show, after=after):
-        if language.matches(document, standing.search_text(cluster), query):
+        if _matches(cluster, document, query):
             found.append(cluster)
         if len(found) > limit:
             return Page(tuple(found[:limit]), found[limit - 1].key.name)
@@ -82,7 +82,7 @@ def _sorted(
     places = [
         (language.sort_key(document, query), cluster.key.name)
         for cluster, document in _scan(session, org, query, show, after="")
-        if language.matches(document, standing.search_text(cluster), query)
+        if _matches(cluster, document, query)
     ]
     places.sort(key=lambda place: place[0], reverse=query.descending)  # stable: names stay in order
     if after is not None:
@@ -93,6 +93,11 @@ def _sorted(
     clusters = {row.name: from_row(row) for row in rows}
     items = tuple(clusters[name] for name in names if name in clusters)
     return Page(items, json.dumps(places[limit - 1]) if len(places) > limit else None)
+
+
+def _matches(cluster: Cluster, document: Mapping[str, Any], query: Query) -> bool:
+    anywhere = any(term.key == language.ANYTHING for term in query.terms)
+    return language.matches(document, standing.search_text(cluster) if anywhere else "", query)
 
 
 def _is_behind(place: tuple[Any, str], key: Any, name: str, *, descending: bool) -> bool:

@@ -76,10 +76,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """One keyset page; `after` is the key that the next page starts behind, None on the last."""
+    """One keyset page; `after` is the key that the next page starts behind, None on the last.
+
+    `before` is the key that the previous page ends before, None on the first and where nobody pages back.
+    """
 
     items: tuple[Item, ...]
     after: str | None
+    before: str | None = None
 
 
 @dataclass(frozen=True)

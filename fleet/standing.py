@@ -18,18 +18,22 @@ from schemas.times import parse_time
 
 
 class Standing(StrEnum):
-    """The state of the worst add-on; before that, whether anything can be done with the cluster at all."""
+    """The state of the worst add-on; before that, whether anything can be done with the cluster at all.
 
-    REMOVING = "Removing"
-    NOT_CONNECTED = "NotConnected"
+    In the order in which a person wants to see them.
+    """
+
     FAILED = "Failed"
     BLOCKED = "Blocked"
     DEGRADED = "Degraded"
+    NOT_CONNECTED = "NotConnected"
+    REMOVING = "Removing"
     INSTALLING = "Installing"
     READY = "Ready"
     DISABLED = "Disabled"
 
 
+_MOST_SEARCHED = 500  # an index holds it, whose rows PostgreSQL keeps under 2,704 bytes
 _WORST_FIRST = (
     State.FAILED,
     State.BLOCKED,
@@ -53,11 +57,6 @@ def of_cluster(cluster: Cluster) -> Standing:
     return _worst(states)
 
 
-def of_status(status: ClusterStatus) -> Standing:
-    """How a connected cluster with this status stands."""
-    return _worst({add_on.state for add_on in status.add_ons.values()})
-
-
 def issue_codes(status: ClusterStatus) -> frozenset[str]:
     """The codes of everything that needs a person."""
     found = [*status.issues, *(issue for add_on in status.add_ons.values() for issue in add_on.issues)]
@@ -77,13 +76,18 @@ def credentials_expire_at(status: ClusterStatus) -> datetime | None:
 
 
 def search_text(cluster: Cluster) -> str:
-    """What a person may look for, in lower case: name, description, provider, tags, role."""
+    """What a person may look for, in lower case: name, provider, role, tags, description; the first 500 characters.
+
+    What PostgreSQL's text refuses (NUL) or no text can hold (half a surrogate pair) is left out: the manifest may
+    hold it, as JSON.
+    """
     manifest = cluster.manifest
     spec: Mapping[str, Any] = manifest["spec"]
     role = ((spec.get("addOns") or {}).get("awsECR") or {}).get("roleArn")
     tags = (f"{key}={value}" for key, value in (manifest.get("tags") or {}).items())
-    parts = (cluster.key.name, manifest.get("description"), *(spec.get("provider") or {}), *tags, role)
-    return "\n".join(str(part) for part in parts if part).lower()
+    parts = (cluster.key.name, *(spec.get("provider") or {}), role, *tags, manifest.get("description"))
+    text = "\n".join(str(part) for part in parts if part).lower().replace("\x00", "")
+    return text.encode(errors="ignore").decode()[:_MOST_SEARCHED]
 
 
 def _worst(states: set[State]) -> Standing:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from fleet import events as event_log
 from fleet import standing, tables
+from fleet.cluster_rows import BY_UID_LOCKED, from_row
 from fleet.database import Database
 from fleet.events import NewEvent
 from fleet.shards import hold
-from fleet.standing import Standing
 from schemas import status as status_words
 from schemas.status import AddOnStatus, ClusterStatus
 from schemas.times import parse_time
@@ -30,11 +31,9 @@ _WRITE = (
         audience=bindparam("new_audience"),
         node_token_expires_at=bindparam("new_expiry"),
         credentials_expire_at=bindparam("new_end"),
-        standing=case(
-            (_clusters.removal_requested_at.is_not(None), str(Standing.REMOVING)),
-            (_clusters.connected.is_(False), str(Standing.NOT_CONNECTED)),
-            else_=bindparam("new_standing"),
-        ),
+        standing=bindparam("new_standing"),
+        search=bindparam("new_search"),
+        last_seen=bindparam("new_last_seen"),
     )
 )
 _STATES = select(_states.add_on, _states.state).where(_states.cluster_uid == bindparam("uid"))
@@ -44,7 +43,12 @@ _ISSUES = select(_issues.code).where(_issues.cluster_uid == bindparam("uid"))
 _CLEAR_ISSUES = delete(tables.cluster_issues).where(_issues.cluster_uid == bindparam("uid"))
 _ADD_ISSUES = insert(tables.cluster_issues)
 _SEEN = (
-    update(tables.clusters).where(_clusters.uid == bindparam("row_uid")).values(last_seen=bindparam("moment"))
+    update(tables.clusters)
+    .where(
+        _clusters.uid == bindparam("row_uid"),
+        or_(_clusters.last_seen.is_(None), _clusters.last_seen < bindparam("moment")),
+    )
+    .values(last_seen=bindparam("moment"))
 )
 _EARLIEST_NODE_TOKEN = select(func.min(_clusters.node_token_expires_at))
 _COUNTS = select(_states.add_on, _states.state, func.count()).group_by(_states.add_on, _states.state)
@@ -59,28 +63,35 @@ def write(
     shard: int,
     epoch: int,
     now: datetime,
+    answered: bool = False,
 ) -> None:
     """Status and events in one transaction. Call it only when something changed.
 
-    Nothing is written for a cluster that is gone.
+    `answered` tells that the cluster answered just now. Nothing is written for a cluster that is gone.
 
     Raises:
         fleet.errors.StaleEpoch: another process holds the shard; nothing was written.
     """
-    row = {
+    row: dict[str, Any] = {
         "row_uid": uid,
         "new_status": tables.to_text(status_words.to_json(status)),
         "new_issuer": status.oidc_provider_url,
         "new_audience": _audience(status.add_ons.get("awsWorkloadIdentity")),
         "new_expiry": _node_token_expiry(status.add_ons.get("awsECR")),
         "new_end": standing.credentials_expire_at(status),
-        "new_standing": str(standing.of_status(status)),
     }
     states = {name: str(add_on.state) for name, add_on in status.add_ons.items()}
+    codes = standing.issue_codes(status)
     with database.write(durable=False) as session:
         hold(session, shard, epoch)
-        if session.execute(_WRITE, row).rowcount == 0:
+        found = session.execute(BY_UID_LOCKED, {"uid": uid}).one_or_none()
+        if found is None:
             return
+        cluster = from_row(found)
+        row["new_standing"] = str(standing.of_cluster(replace(cluster, status=status)))
+        row["new_search"] = standing.search_text(cluster)  # a release before may have stored it, without
+        row["new_last_seen"] = now if answered else cluster.last_seen
+        session.execute(_WRITE, row)
         stored = {row.add_on: row.state for row in session.execute(_STATES, {"uid": uid})}
         if stored != states:
             session.execute(_CLEAR_STATES, {"uid": uid})
@@ -89,19 +100,24 @@ def write(
                     {"cluster_uid": uid, "add_on": name, "state": states[name]} for name in sorted(states)
                 ]
                 session.execute(_ADD_STATES, rows)
-        codes = standing.issue_codes(status)
         if codes != set(session.execute(_ISSUES, {"uid": uid}).scalars()):
             session.execute(_CLEAR_ISSUES, {"uid": uid})
             if codes:
-                session.execute(_ADD_ISSUES, [{"cluster_uid": uid, "code": code} for code in sorted(codes)])
+                of_cluster = {"cluster_uid": uid, "org": cluster.key.org}
+                session.execute(_ADD_ISSUES, [{**of_cluster, "code": code} for code in sorted(codes)])
         event_log.add(session, uid, events, now=now)
 
 
-def seen(database: Database, uids: Collection[str], *, now: datetime) -> None:
-    """Remembers that these clusters answered just now; a power cut may forget it."""
-    if uids:
+def seen(database: Database, moments: Mapping[str, datetime]) -> None:
+    """Remembers when each of these clusters (by uid) answered last; a power cut may forget it.
+
+    Raises:
+        fleet.errors.DatabaseUnavailable: the database does not answer; nothing was written.
+    """
+    if moments:
+        rows = [{"row_uid": uid, "moment": moments[uid]} for uid in sorted(moments)]
         with database.write(durable=False) as session:
-            session.execute(_SEEN, [{"row_uid": uid, "moment": now} for uid in sorted(uids)])
+            session.execute(_SEEN, rows)
 
 
 def counts(database: Database) -> dict[tuple[str, str], int]:

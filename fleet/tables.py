@@ -104,7 +104,9 @@ clusters = Table(
     UniqueConstraint("org", "name"),
     Index(None, "shard"),
     Index(None, "org", "role_arn"),
-    Index(None, "org", "standing", "name"),
+    Index(None, "org", "credentials_expire_at", "name"),
+    # Covers finding and counting: the rows themselves are wide, and ten thousand of them are not read for it.
+    Index("ix_clusters_found", "org", "name", "standing", "uid", "search"),
 )
 
 connections = Table(
@@ -154,6 +156,8 @@ cluster_issues = Table(
     metadata,
     _of_cluster(primary_key=True),
     Column("code", Text, primary_key=True),
+    Column("org", Name, nullable=False),
+    Index(None, "org", "code", "cluster_uid"),
 )
 
 events = Table(

@@ -303,7 +303,7 @@ class _Reading:
         if body.get("kubeconfig") is not None:
             self._refuse_beside("kubeconfig", *_OWN_ACCESS, body=body)
             access = kubeconfig.read(body["kubeconfig"], self.mistakes)
-            token_path = "$.kubeconfig"  # noqa: S105 - a path
+            token_path = "" if access is None else access.user_path
         else:
             access = kubeconfig.Access(
                 server=body.get("server") or "",

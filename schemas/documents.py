@@ -77,6 +77,12 @@ def read_yaml(data: bytes) -> dict[str, Any]:
     return _checked(builder.document, value_limit=builder.values + ALIAS_LIMIT)
 
 
+def is_plain_text(text: str) -> bool:
+    """Whether `text`, written without quotes, is read as text: not as a number, a boolean or null."""
+    others = (_NULL, _BOOLEAN, _INTEGER, _OCTAL_OR_HEXADECIMAL, _FLOAT, _NOT_JSON)
+    return not any(pattern.fullmatch(text) for pattern in others)
+
+
 _TOO_DEEP = f"nested more than {DEPTH_LIMIT} levels deep"
 
 

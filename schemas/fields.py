@@ -24,9 +24,11 @@ _LABEL_VALUE = re.compile(rf"(?:{_LABEL_WORD})?", re.ASCII)
 
 
 class _Field(fields.Field[Any]):
-    """A field that says what it expects, in errors and in OpenAPI."""
+    """A field that says what it expects, in errors and in OpenAPI; `described` is what else OpenAPI says of it."""
 
-    def __init__(self, expected: str, *, required: bool = False) -> None:
+    def __init__(
+        self, expected: str, *, required: bool = False, described: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(
             required=required,
             allow_none=not required,
@@ -34,7 +36,7 @@ class _Field(fields.Field[Any]):
                 "required": f"is missing; expected {expected}",
                 "null": f"expected {expected}",
             },
-            metadata={"description": expected},
+            metadata={"description": expected, **(described or {})},
         )
         self.expected = expected
 
@@ -71,7 +73,8 @@ class Choice(_Field, fields.String):
     """One of `words`; those of `later` are known and not available yet."""
 
     def __init__(self, *words: str, later: tuple[str, ...] = (), required: bool = False) -> None:
-        super().__init__(f"one of {', '.join(words)}", required=required)
+        known = [*words] if required else [*words, None]
+        super().__init__(f"one of {', '.join(words)}", required=required, described={"enum": known})
         self.words = words
         self.later = later
 
@@ -158,7 +161,8 @@ class TextOrTexts(_Field, fields.Raw):
     """One of `words`, or a list of texts that `pattern` matches."""
 
     def __init__(self, expected: str, *, words: tuple[str, ...], pattern: re.Pattern[str]) -> None:
-        super().__init__(expected)
+        either = [{"enum": [*words, None]}, {"type": "array", "items": {"type": "string"}}]
+        super().__init__(expected, described={"anyOf": either})
         self.words = words
         self.pattern = pattern
 

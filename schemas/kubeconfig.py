@@ -60,6 +60,7 @@ class Access:
     proxy: str | None = None
     server_path: str = "$.server"  # where mistakes of `server` are reported
     proxy_path: str = ""
+    user_path: str = _PATH  # where mistakes of the credential are
 
 
 def read(text: str, mistakes: list[Mistake]) -> Access | None:
@@ -162,6 +163,7 @@ class _Reader:
             proxy=self._text(cluster, "proxy-url", cluster_path),
             server_path=json_path(cluster_path, "server"),
             proxy_path=json_path(cluster_path, "proxy-url"),
+            user_path=user_path,
         )
 
     def _text(self, members: Mapping[str, Any], key: str, path: str) -> str | None:

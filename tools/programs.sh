@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to the programs that the tests drive beside Kubernetes: etcd, PostgreSQL, jq, the
-# cpln CLI, and for real nodes (make e2e) debootstrap, systemd-nspawn and buildah.
+# cpln CLI, Chromium, and for real nodes (make e2e) debootstrap, systemd-nspawn and buildah.
 # `make programs` calls it before every test run, so it is quick when all is there. With CI=true it installs what is missing (as root on Debian); elsewhere it
 # only says what is missing and how to get it, and never fails: the tests that need it
 # are skipped with the same words (tests/support/programs.py).
@@ -24,6 +24,7 @@ missing_packages() {
   has etcd || echo etcd-server
   has postgresql || echo postgresql
   has jq || echo jq
+  has chromium || echo chromium
   has node || echo nodejs
   has debootstrap || echo debootstrap
   has systemd-nspawn || echo systemd-container

@@ -6,7 +6,7 @@ A page sees exactly what `curl` would; a refusal comes back as `Refused`, with t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -58,6 +58,7 @@ class Api:
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
+        self._description: Json = None
 
     def get(self, principal: Principal, *path: str, **query: str | int | None) -> Json:
         """The body of GET `/org/ORG/…`; parts of `path` are quoted, a query without a value is left out.
@@ -81,7 +82,27 @@ class Api:
         Raises:
             Refused: the API refused it.
         """
-        parts = "/".join(quote(part, safe="-") for part in ("org", principal.org, *path))
+        return self._ask(
+            principal, method, ("org", principal.org, *path), body=body, query=query, headers=headers
+        )
+
+    def description(self, principal: Principal) -> Json:
+        """The API described by itself (OpenAPI 3.1), asked once: it is made anew for each question, and stays the same."""
+        if self._description is None:
+            self._description = self._ask(principal, "GET", ("openapi.json",)).body
+        return self._description
+
+    def _ask(
+        self,
+        principal: Principal,
+        method: str,
+        path: Sequence[str],
+        *,
+        body: Json = None,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        parts = "/".join(quote(part, safe="-") for part in path)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         content_type = "application/yaml" if isinstance(body, str) else "application/json"
         data = None

@@ -25,6 +25,7 @@ from web import (
     editing,
     errors,
     fleet_view,
+    history,
     presentation,
     removing,
     signing_in,
@@ -55,6 +56,7 @@ def create_console(database: Database, api: WSGIApplication, *, now: Callable[[]
         *connecting.PAGES,
         *removing.PAGES,
         *cluster_page.PAGES,
+        *history.PAGES,
     )
     app = Flask("web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_FORM

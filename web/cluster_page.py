@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -14,11 +15,12 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fleet.records import Role
-from web import highlighting, journey
+from web import aws_side, highlighting, journey, remedies
 from web.api import Json, Refused
 from web.routing import Page, context, principal
 
-_EVENTS_SHOWN = 8
+_EVENTS_SHOWN = 6
+_FLAG = re.compile(r"--service-account-\S+")
 # What each add-on is for, in the words of somebody who has never heard of it.
 PURPOSES = {
     "awsWorkloadIdentity": "Lets pods of this cluster assume IAM roles with their own service account tokens.",
@@ -36,15 +38,22 @@ _TOLD = {
 
 def show(name: str) -> str:
     """The whole page."""
-    return render_template("cluster.html", **_scene(name), told=_TOLD.get(request.args.get("told", ""), ""))
+    return _page(name)
 
 
 def live(name: str) -> Response:
     """The part that changes; 204 when it is what the page shows already."""
-    scene = _scene(name)
-    if request.args.get("seen") == scene["digest"]:
+    try:
+        cluster, events = _read(name)
+    except Refused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return make_response(render_template("cluster_gone.html", name=name))
+    if request.args.get("seen") == _digest(cluster, events):
         return Response(status=HTTPStatus.NO_CONTENT)
-    return make_response(render_template("cluster_live.html", **scene))
+    scene = _scene(cluster, events)
+    news = "" if request.args.get("stood") == scene["stood"] else _news(scene)
+    return make_response(render_template("cluster_live.html", **scene, news=news))
 
 
 def switch(name: str, add_on: str) -> Response | str | tuple[str, int]:
@@ -63,152 +72,208 @@ def switch(name: str, add_on: str) -> Response | str | tuple[str, int]:
     try:
         context().api.call(principal(), "PATCH", "mk8s", name, body=body)
     except Refused as refused:
-        if refused.status != HTTPStatus.BAD_REQUEST:
-            raise
-        page = render_template(
-            "cluster.html", **_scene(name), told="", refused=refused, sent=request.form.get("roleArn", "")
-        )
-        return page, HTTPStatus.UNPROCESSABLE_ENTITY
+        return _refused(name, refused)
     return redirect(f"/clusters/{name}?told={told}", HTTPStatus.SEE_OTHER)
+
+
+def mend(name: str) -> Response | str | tuple[str, int]:
+    """Applies a remedy that the API can."""
+    try:
+        known = remedies.apply(context().api, principal(), name, request.form)
+    except Refused as refused:
+        return _refused(name, refused)
+    told = "?told=mended" if known else ""
+    return redirect(f"/clusters/{name}{told}", HTTPStatus.SEE_OTHER)
 
 
 def ask_before_switching_off(name: str, add_on: str) -> str:
     """What switching off does to running pods, before it is done."""
     cluster = context().api.get(principal(), "mk8s", name)
-    others = [] if add_on == "awsECR" else _enabled(cluster, "awsECR")
+    enabled = cluster["spec"].get("addOns") or {}
+    found = cluster["status"]["addOns"].get("awsECR") or {}
+    settings = cluster["settings"].get("awsECR") or {}
     return render_template(
         "switch_off.html",
         cluster=cluster,
         add_on=add_on,
-        others=others,
+        needed_by="awsECR" if add_on != "awsECR" and enabled.get("awsECR") is not None else "",
+        published=(cluster["settings"].get("awsWorkloadIdentity") or {}).get("issuer") == "published",
+        changed_nodes=_changed_nodes(found.get("nodes") or {}),
+        namespaces=(found.get("namespaces") or {}).get("selected", 0),
+        by_pull_secrets=found.get("delivery") in {"pullSecret", "mixed"} and bool(found.get("namespaces")),
+        turns=(settings.get("node") or {}).get("maxUnavailable") or 1,
+        expires_at=(found.get("credentials") or {}).get("expiresAt"),
+        custom_resources=(found.get("customResources") or {}).get("total", 0),
+        labelled_secrets=(found.get("labelledSecrets") or {}).get("total", 0),
+        webhook=bool((cluster["status"]["addOns"].get(add_on, {}).get("webhook") or {}).get("served")),
         section="clusters",
-        **_pull_facts(cluster),
     )
 
 
+def _changed_nodes(nodes: Json) -> int:
+    """How many nodes have something of ours: those whose own provider serves were left as they are."""
+    return int(nodes.get("ready", 0) - nodes.get("existing", 0) + nodes.get("restarting", 0))
+
+
 def download_policy(name: str) -> Response:
-    """The trust policy as a file for `aws iam update-assume-role-policy`."""
-    policy = context().api.get(principal(), "mk8s", name, "-addons", "awsECR", "trustPolicy")
-    headers = {"Content-Disposition": f'attachment; filename="{name}-trust-policy.json"'}
+    """A policy as a file: the role's trust policy, this cluster's statement alone (`?cluster=only`), or permissions."""
+    api, who = context().api, principal()
+    alone = request.args.get("cluster") == "only"
+    path = ("mk8s", name, "-addons", "awsECR", "trustPolicy")
+    return _download(
+        api.get(who, *path, cluster="only" if alone else None),
+        f"{name}-statement.json" if alone else f"{name}-trust-policy.json",
+    )
+
+
+def download_permissions(name: str) -> Response:
+    """What the role has to be allowed, as a file for `aws iam put-role-policy`."""
+    cluster = context().api.get(principal(), "mk8s", name)
+    found = (cluster["status"]["addOns"].get("awsECR") or {}).get("permissionsPolicy")
+    if found is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"nothing is known of what {name} pulls")
+    return _download(found, f"{name}-permissions.json")
+
+
+def _download(policy: Json, file: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
     return Download(highlighting.pretty(policy) + "\n", headers=headers, content_type="application/json")
 
 
-def mend(name: str) -> Response:
-    """Applies a remedy that is a change of the manifest's own settings."""
-    body = {"publish-issuer": {"settings": {"awsWorkloadIdentity": {"issuer": "published"}}}}[
-        request.form["remedy"]
-    ]
-    context().api.call(principal(), "PATCH", "mk8s", name, body=body)
-    return redirect(f"/clusters/{name}?told=mended", HTTPStatus.SEE_OTHER)
+def _page(name: str, refused: Refused | None = None) -> str:
+    """`refused`: what was wrong with the form that was just sent, whose fields are shown again."""
+    sent = request.form if refused is not None else {}
+    told = "" if refused is not None else _TOLD.get(request.args.get("told", ""), "")
+    scene = _scene(*_read(name))
+    return render_template("cluster.html", **scene | {"sent": sent}, refused=refused, told=told, news="")
 
 
-def _scene(name: str) -> dict[str, Any]:
-    """All that the page and its live part show."""
+def _refused(name: str, refused: Refused) -> tuple[str, int]:
+    if refused.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}:
+        raise refused
+    return _page(name, refused), HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def _read(name: str) -> tuple[Json, list[Json]]:
     api, who = context().api, principal()
-    cluster = api.get(who, "mk8s", name)
     events = api.get(who, "mk8s", name, "-eventlog", limit=_EVENTS_SHOWN)["items"]
-    status = cluster["status"]
-    add_ons = [_add_on(cluster, key) for key in PURPOSES]
-    registries = status["addOns"].get("awsECR")
-    scene = {
+    return api.get(who, "mk8s", name), events
+
+
+def _digest(cluster: Json, events: list[Json]) -> str:
+    return _mark([cluster, [event["id"] for event in events]])
+
+
+def _mark(content: Json) -> str:
+    """For the id of a part of the page that is to stay as it is (open, scrolled, selected) while its content does."""
+    return hashlib.sha256(highlighting.pretty(content).encode()).hexdigest()[:12]
+
+
+def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
+    """All that the page and its live part show."""
+    who, status = principal(), cluster["status"]
+    add_ons = [_add_on(cluster, key) for key in reversed(PURPOSES)]
+    behind = status["connected"] and status.get("observedGeneration", 0) < status["generation"]
+    soon = behind or "removal" in status or journey.under_way([each["status"] for each in add_ons])
+    editable = "removal" not in status
+    return {
         "section": "clusters",
         "cluster": cluster,
         "provider": next(iter(cluster["spec"]["provider"])),
         "standing": status["standing"],
         "add_ons": add_ons,
-        "issues": _issues(status),
-        "aws": _aws_side(cluster, registries) if registries is not None else None,
+        "issues": _issues(cluster),
+        "aws": _aws(cluster),
         "events": events,
-        "may_edit": who.role >= Role.EDITOR,
-        "may_connect": who.role >= Role.ADMIN,
-        "pause": "1s" if journey.under_way([each["status"] for each in add_ons if each["on"]]) else "3s",
-        "behind": status.get("observedGeneration", 0) < status["generation"],
-        "refused": None,
-        "sent": "",
+        "conditions": _conditions(status),
+        "may_edit": who.role >= Role.EDITOR and editable,
+        "may_connect": who.role >= Role.ADMIN and editable,
+        "pause": "1s" if soon and status["connected"] else "4s",
+        "behind": behind,
+        "stood": " ".join([status["standing"], *(str(each["status"]["state"]) for each in add_ons)]),
+        "digest": _digest(cluster, events),
+        "mark": _mark,
+        "sent": {},
     }
-    seen = highlighting.pretty([cluster, [event["id"] for event in events]])
-    return scene | {"digest": hashlib.sha256(seen.encode()).hexdigest()[:16]}
+
+
+def _news(scene: dict[str, Any]) -> str:
+    """What a screen reader says when a state has changed."""
+    states = [f"{each['key']} is {each['status']['state']}" for each in scene["add_ons"] if each["on"]]
+    return ". ".join([f"{scene['cluster']['name']} is {scene['standing']}", *states])
 
 
 def _add_on(cluster: Json, key: str) -> dict[str, Any]:
-    on = bool(_enabled(cluster, key))
+    block = (cluster["spec"].get("addOns") or {}).get(key)
     status = cluster["status"]["addOns"].get(key, {"state": "Disabled", "conditions": [], "issues": []})
-    provider = next(iter(cluster["spec"]["provider"]))
     return {
         "key": key,
         "purpose": PURPOSES[key],
-        "on": on,
+        "on": block is not None,
+        "leaving": block is None and status["state"] == "Removing",
         "status": status,
-        "steps": journey.steps(status),
-        "role_arn": (cluster["spec"].get("addOns") or {}).get(key, {}).get("roleArn", "") if on else "",
+        "steps": journey.steps(key, status) if cluster["status"]["connected"] else (),
+        "role_arn": (block or {}).get("roleArn") or "",
         "asks_for_role": key == "awsECR",
-        "needs_role": key == "awsECR" and provider != "aws",
+        "needs_role": "aws" not in cluster["spec"]["provider"],
     }
 
 
-def _aws_side(cluster: Json, registries: Json) -> dict[str, Any]:
+def _aws(cluster: Json) -> dict[str, Any] | None:
+    if (cluster["spec"].get("addOns") or {}).get("awsECR") is None or "removal" in cluster["status"]:
+        return None
+    found = aws_side.of_cluster(cluster)
+    alone = None
+    if found["sharers"] > 1:
+        path = ("mk8s", cluster["name"], "-addons", "awsECR", "trustPolicy")
+        alone = context().api.get(principal(), *path, cluster="only")
+    return found | {"alone_markup": "" if alone is None else highlighting.highlighted(alone)}
+
+
+def _issues(cluster: Json) -> list[dict[str, Any]]:
+    """Each issue once, the cluster's own first, with the remedy that is a form, if there is one."""
     status = cluster["status"]
-    provider = status["addOns"].get("awsWorkloadIdentity", {}).get("oidcProviderConfig") or {}
-    policy = registries.get("trustPolicy")
-    role = (
-        cluster["spec"]["addOns"].get("awsECR", {}).get("roleArn", "") if _enabled(cluster, "awsECR") else ""
-    )
-    role_name = role.rpartition("/")[2] or "ROLE_NAME"
-    file = f"{cluster['name']}-trust-policy.json"
-    commands = {
-        "provider": "aws iam create-open-id-connect-provider"
-        f" --url {provider.get('providerUrl', '')} --client-id-list {provider.get('audience', '')}",
-        "audience": "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn"
-        f" {_provider_arn(policy)} --client-id {provider.get('audience', '')}",
-        "trust": f"aws iam update-assume-role-policy --role-name {role_name} --policy-document file://{file}",
-        "permissions": f"aws iam attach-role-policy --role-name {role_name}"
-        " --policy-arn arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
-    }
-    if not role:
-        commands["trust"] = (
-            f"aws iam create-role --role-name pullpass --assume-role-policy-document file://{file}"
-        )
-    return {
-        "provider_url": provider.get("providerUrl", ""),
-        "audience": provider.get("audience", ""),
-        "policy": policy,
-        "policy_markup": highlighting.highlighted(policy) if policy is not None else "",
-        "role_arn": role,
-        "sharers": len(policy["Statement"]) if policy is not None else 0,
-        "items": journey.checklist(registries),
-        "commands": commands,
-    }
-
-
-def _provider_arn(policy: Json) -> str:
-    return "" if policy is None else str(policy["Statement"][0]["Principal"]["Federated"])
-
-
-def _issues(status: Json) -> list[Json]:
-    """Each issue once, the cluster's own first."""
     found = list(status["issues"])
     for add_on in status["addOns"].values():
         found += [issue for issue in add_on["issues"] if issue not in found]
-    return found
+    role = principal().role
+    shown = []
+    for issue in found:
+        remedy = remedies.BY_CODE.get(issue["code"])
+        shown.append(
+            {
+                **issue,
+                "form": remedy if remedy is not None and role >= remedy.role else None,
+                "needs_role": "" if remedy is None or role >= remedy.role else remedy.role.name.lower(),
+                "by_connecting": issue["code"] in remedies.BY_CONNECTING,
+                "flags": _FLAG.findall(issue["remedy"]) if issue["code"] == "IssuerNotSwitched" else [],
+                "keys": _keys(cluster["name"]) if issue["code"] == "IssuerKeysChanged" else None,
+            }
+        )
+    return shown
 
 
-def _enabled(cluster: Json, key: str) -> list[str]:
-    return [key] if (cluster["spec"].get("addOns") or {}).get(key) is not None else []
+def _keys(name: str) -> Json:
+    """The published issuer, with the fingerprints of the keys that are served and of those that wait."""
+    return context().api.get(principal(), "mk8s", name, "-issuer")
 
 
-def _pull_facts(cluster: Json) -> dict[str, Any]:
-    registries = cluster["status"]["addOns"].get("awsECR") or {}
-    return {
-        "nodes": (registries.get("nodes") or {}).get("desired", 0),
-        "namespaces": (registries.get("namespaces") or {}).get("selected", 0),
-        "expires_at": (registries.get("credentials") or {}).get("expiresAt"),
-    }
+def _conditions(status: Json) -> list[dict[str, Any]]:
+    """The cluster's own conditions, and each add-on's, without those that only repeat the cluster's."""
+    own = {condition["type"] for condition in status["conditions"]}
+    groups = [{"name": "Cluster", "conditions": status["conditions"]}]
+    for key in reversed(PURPOSES):
+        add_on = status["addOns"].get(key, {"conditions": []})
+        found = [condition for condition in add_on["conditions"] if condition["type"] not in own]
+        groups += [{"name": key, "conditions": found}] if found else []
+    return groups
 
 
 PAGES = (
     Page("GET", "/clusters/<name>", show),
     Page("GET", "/clusters/<name>/live", live),
     Page("GET", "/clusters/<name>/trust-policy", download_policy),
+    Page("GET", "/clusters/<name>/permissions-policy", download_permissions),
     Page("GET", "/clusters/<name>/add-ons/<add_on>/off", ask_before_switching_off, Role.EDITOR),
     Page("POST", "/clusters/<name>/add-ons/<add_on>", switch, Role.EDITOR),
     Page("POST", "/clusters/<name>/mend", mend, Role.EDITOR),

@@ -14,6 +14,7 @@ from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fleet.records import Role
+from web import completion, connecting, editing, manifests
 from web.api import Mistake, Refused
 from web.routing import Page, context, principal
 
@@ -55,15 +56,17 @@ _TITLES = {"generic": "Anywhere", "hetzner": "Hetzner", "aws": "AWS"}
 
 
 def show() -> str:
-    """The form; for htmx too, which asks again when another provider is chosen."""
+    """The form."""
     return _form(request.args)
 
 
-def create() -> Response | tuple[str, int]:
-    """Creates the cluster, or shows the form again with the mistakes."""
+def create() -> Response | str | tuple[str, int]:
+    """Creates the cluster, or shows the form again: with its mistakes, for another provider, or as YAML."""
     sent = request.form
     if "choose" in sent:
-        return _form(sent), HTTPStatus.OK
+        return _form(sent)
+    if "yaml" in sent:
+        return editing.editor_of(manifests.dump(_manifest(sent)))
     try:
         written = context().api.call(principal(), "POST", "mk8s", body=_manifest(sent))
     except Refused as refused:
@@ -71,8 +74,7 @@ def create() -> Response | tuple[str, int]:
             raise
         mistakes = refused.mistakes or (Mistake("$.name", refused.message, "choose another name"),)
         return _form(sent, mistakes), HTTPStatus.UNPROCESSABLE_ENTITY
-    told = "created"
-    return redirect(f"/clusters/{written.body['name']}?told={told}", HTTPStatus.SEE_OTHER)
+    return redirect(connecting.after_creating(written.body["name"]), HTTPStatus.SEE_OTHER)
 
 
 def _manifest(sent: Mapping[str, str]) -> dict[str, Any]:
@@ -80,16 +82,13 @@ def _manifest(sent: Mapping[str, str]) -> dict[str, Any]:
     provider = _provider(sent)
     add_ons = _add_ons(sent)
     registries = sent.get("registries", "").replace(",", " ").split()
-    manifest: dict[str, Any] = {
-        "kind": "mk8s",
-        "name": sent.get("name", "").strip(),
-        "spec": {
-            "version": sent.get("version", "").strip(),
-            "provider": {provider: _body(sent, provider)},
-        },
-    }
+    manifest: dict[str, Any] = {"kind": "mk8s", "name": sent.get("name", "").strip()}
     if description := sent.get("description", "").strip():
         manifest["description"] = description
+    manifest["spec"] = {
+        "version": sent.get("version", "").strip(),
+        "provider": {provider: _body(sent, provider)},
+    }
     if add_ons:
         manifest["spec"]["addOns"] = add_ons
     if "awsECR" in add_ons and registries:
@@ -147,15 +146,32 @@ def _form(sent: Mapping[str, str], mistakes: tuple[Mistake, ...] = ()) -> str:
     return render_template(
         "new.html",
         sent=sent,
-        first=not sent,
+        first="form_key" not in sent,
         version=sent.get("version", _DEFAULT_VERSION),
         provider=provider,
         providers=_TITLES,
         fields=PROVIDERS[provider],
+        kept=_kept(sent, provider),
+        others=_others(),
         at_field=at_field,
         elsewhere=elsewhere,
         section="clusters",
     )
+
+
+def _kept(sent: Mapping[str, str], provider: str) -> dict[str, str]:
+    """What was typed for the other providers: it is there again when one of them is chosen after all."""
+    names = [
+        f"{other}.{field.name}" for other in PROVIDERS if other != provider for field in PROVIDERS[other]
+    ]
+    return {name: sent[name] for name in names if sent.get(name)}
+
+
+def _others() -> list[str]:
+    """The providers that have no form: the API names them all."""
+    known = completion.of_manifests(context().api.description(principal()))
+    names = known["members"]["spec"]["members"]["provider"]["members"]
+    return sorted(set(names) - set(PROVIDERS))
 
 
 PAGES = (

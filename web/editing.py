@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from fleet.records import Role
 from schemas import documents
 from schemas.errors import Refusal
-from web import manifests
+from web import completion, connecting, manifests
 from web.api import Mistake, Refused
 from web.manifests import Placed
 from web.routing import Page, context, principal
@@ -34,6 +34,10 @@ spec:
     awsWorkloadIdentity: {}
     awsECR: {}
 """
+_GONE = Placed(
+    1, "$", "The cluster was removed meanwhile", "this text creates it anew, once you have gone through it"
+)
+_FOR_A_WHILE = {"Cache-Control": "private, max-age=300"}
 
 
 def new() -> str:
@@ -47,9 +51,15 @@ def edit(name: str) -> str:
     return _editor(cluster, manifests.text_of(cluster))
 
 
+def schema() -> Response:
+    """What the editor completes from: JSON."""
+    found = completion.of_manifests(context().api.description(principal()))
+    return Json(json.dumps(found), headers=_FOR_A_WHILE, content_type="application/json")
+
+
 def check() -> Response:
-    """What is wrong with the text, line by line, for the editor to show: JSON."""
-    found = _mistakes(_sent())
+    """What is wrong with the text, line by line, for the editor to show: JSON. `name` is empty for a new cluster."""
+    found = _mistakes(_sent(), request.form.get("name") or None)
     return Json(json.dumps([vars(each) for each in found]), content_type="application/json")
 
 
@@ -60,24 +70,30 @@ def review_new() -> str | Response | tuple[str, int]:
     if wrong:
         return _editor(None, text, wrong), HTTPStatus.UNPROCESSABLE_ENTITY
     try:
-        written = context().api.call(principal(), "POST", "mk8s", body=text)
+        written = context().api.call(principal(), "POST", "mk8s", body=_complete(text))
     except Refused as refused:
-        if refused.status != HTTPStatus.CONFLICT:
+        if refused.status != HTTPStatus.CONFLICT:  # created by somebody else since the check
             raise
-        there = (Placed(1, "$.name", refused.message, "choose another name, or edit that cluster"),)
-        return _editor(None, text, there), HTTPStatus.CONFLICT
-    return redirect(f"/clusters/{written.body['name']}?told=created", HTTPStatus.SEE_OTHER)
+        return _editor(None, text, _mistakes(text)), HTTPStatus.CONFLICT
+    return redirect(connecting.after_creating(written.body["name"]), HTTPStatus.SEE_OTHER)
+
+
+def editor_of(text: str) -> str:
+    """The editor for a new cluster, with `text` to begin with; for the form, which it takes over from."""
+    return _editor(None, text)
 
 
 def edit_again(name: str) -> str:
     """The editor with the text as it is, after a look at what it changes."""
-    return _editor(context().api.get(principal(), "mk8s", name), _sent())
+    return _editor(_stored(name), _sent())
 
 
 def review(name: str) -> str | Response | tuple[str, int]:
     """Shows what applying the text would change, or the mistakes at their lines."""
     text = _sent()
-    cluster = context().api.get(principal(), "mk8s", name)
+    cluster = _stored(name)
+    if cluster is None:
+        return _editor(None, text, (_GONE,)), HTTPStatus.CONFLICT
     wrong = _mistakes(text, name)
     if wrong:
         return _editor(cluster, text, wrong), HTTPStatus.UNPROCESSABLE_ENTITY
@@ -95,9 +111,21 @@ def apply(name: str) -> str | Response | tuple[str, int]:
     except Refused as refused:
         if refused.status != HTTPStatus.PRECONDITION_FAILED:
             raise
-        cluster = api.get(who, "mk8s", name)
+        cluster = _stored(name)
+        if cluster is None:
+            return _editor(None, text, (_GONE,)), HTTPStatus.CONFLICT
         return _review(cluster, text, changed_meanwhile=True), HTTPStatus.CONFLICT
     return redirect(f"/clusters/{name}?told=applied", HTTPStatus.SEE_OTHER)
+
+
+def _stored(name: str) -> Any:
+    """The cluster; None where it was removed while somebody was writing: the text is worth more than a 404."""
+    try:
+        return context().api.get(principal(), "mk8s", name)
+    except Refused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
 
 
 def _sent() -> str:
@@ -111,26 +139,24 @@ def _complete(text: str) -> Any:
 
 
 def _mistakes(text: str, name: str | None = None) -> tuple[Placed, ...]:
-    """The mistakes in `text`, by the API's own check; nothing is stored."""
-    syntax = manifests.syntax_mistake(text)
-    if syntax is not None:
-        return (syntax,)
+    """The mistakes in `text`, by the API's own check; nothing is stored. `name`: of the cluster, None for a new one."""
     try:
         document = _complete(text)
     except Refusal as refusal:
-        own = tuple(Mistake(each.path, each.message, each.hint) for each in refusal.mistakes)
-        return manifests.placed(text, own) or (Placed(1, "$", refusal.message, ""),)
-    path = ("mk8s",) if name is None else ("mk8s", name)
+        return manifests.placed(
+            text, tuple(Mistake(each.path, each.message, each.hint) for each in refusal.mistakes)
+        )
+    method, path = ("POST", ("mk8s",)) if name is None else ("PUT", ("mk8s", name))
     try:
-        context().api.call(principal(), "PUT", *path, body=document, query={"dryRun": "true"})
+        context().api.call(principal(), method, *path, body=document, query={"dryRun": "true"})
     except Refused as refused:
-        if not refused.mistakes:
-            return (Placed(1, "$", refused.message, ""),)
-        return manifests.placed(text, refused.mistakes)
+        taken = Mistake("$.name", refused.message, "choose another name, or edit that cluster")
+        return manifests.placed(text, refused.mistakes or (taken,))
     return ()
 
 
 def _editor(cluster: Any, text: str, wrong: tuple[Placed, ...] = ()) -> str:
+    """`cluster` is None for a new one."""
     return render_template("edit.html", cluster=cluster, text=text, wrong=wrong, section="clusters")
 
 
@@ -152,6 +178,7 @@ def _review(cluster: Any, text: str, *, changed_meanwhile: bool = False) -> str:
 PAGES = (
     Page("GET", "/clusters/-new/yaml", new, Role.EDITOR),
     Page("POST", "/clusters/-new/yaml", review_new, Role.EDITOR),
+    Page("GET", "/clusters/-schema", schema, Role.EDITOR),
     Page("POST", "/clusters/-check", check, Role.EDITOR),
     Page("GET", "/clusters/<name>/edit", edit, Role.EDITOR),
     Page("POST", "/clusters/<name>/edit", review, Role.EDITOR),

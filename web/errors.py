@@ -28,6 +28,14 @@ def install(app: Flask) -> None:
 
 def answer(error: Exception) -> Response:
     """The page for anything that was raised while a request was served."""
+    if isinstance(error, DatabaseUnavailable) or (
+        isinstance(error, Refused) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    ):
+        return refuse(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The database does not answer",
+            "Nothing was changed. Try again soon.",
+        )
     if isinstance(error, Refused):
         heading = "Nothing is here" if error.status == HTTPStatus.NOT_FOUND else "That was refused"
         return refuse(HTTPStatus(error.status), heading, error.message)
@@ -39,12 +47,6 @@ def answer(error: Exception) -> Response:
         status = HTTPStatus(error.code)
         return refuse(
             status, *_WORDS.get(status, ("This request cannot be read", "Go back and try once more."))
-        )
-    if isinstance(error, DatabaseUnavailable):
-        return refuse(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "The database does not answer",
-            "Nothing was changed. Try again soon.",
         )
     # The traceback as text: a renderer of exceptions would add the values of variables, and some are secrets.
     _log.error("page failed", traceback="".join(traceback.format_exception(error)))

@@ -1,6 +1,6 @@
-"""An add-on's way from switched on to Ready, in steps; and what of AWS's side was really seen to be done. Pure.
+"""An add-on's way from switched on to Ready, in steps: discover, apply, agent, nodes, verify. Pure.
 
-Made from the conditions and issues that the API shows; nothing here guesses. Called by `web.cluster_page`.
+Made from the conditions that the API shows; nothing here guesses. Called by `web.cluster_page`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ Json = Mapping[str, Any]
 
 
 class Mark(StrEnum):
-    """How far a step or an item is."""
+    """How far a step is. `BLOCKED` waits for a person; `ASIDE` is not done, and holds nothing up."""
 
     DONE = "done"
     BUSY = "busy"
+    BLOCKED = "blocked"
     FAILED = "failed"
     WAITING = "waiting"
+    ASIDE = "aside"
 
 
 @dataclass(frozen=True)
@@ -31,57 +33,62 @@ class Step:
     words: str
 
 
-@dataclass(frozen=True)
-class Item:
-    """One thing to be done in AWS; `words` say by what its mark is known."""
-
-    key: str
-    title: str
-    mark: Mark
-    words: str
-
-
+_REACH = "Reach the cluster"
+_APPLY = "Apply what belongs in the cluster"
 _STEPS = (
-    ("Reach the cluster", "Reachable"),
     ("Discover the issuer", "IssuerUsable"),
-    ("Install the agent", "Installed"),
+    (_APPLY, "Installed"),
+    ("Start the agent", "Installed"),
     ("Prepare the nodes", "NodesReady"),
+    ("Serve the webhook", "WebhookServing"),
     ("Verify a pull", "CredentialsVerified"),
 )
+# What an add-on of this kind goes through, while nothing is known of it yet.
+_EXPECTED = {
+    "awsECR": ("IssuerUsable", "Installed", "NodesReady", "CredentialsVerified"),
+    "awsWorkloadIdentity": ("IssuerUsable", "WebhookServing"),
+}
+_NOT_APPLIED = "NotInstalled"
 _UNDER_WAY = frozenset({"Installing", "Removing"})
-_HOPELESS = frozenset({"Blocked", "Failed"})
-
-# Which issue tells that an item is not done; each later item was not reached then.
-_ITEMS = (
-    (
-        "provider",
-        "IAM knows this cluster's OIDC provider",
-        frozenset({"OidcProviderMissing", "VerificationKeyUnavailable", "IdentityProviderUnreachable"}),
-    ),
-    ("audience", "The provider accepts the audience", frozenset({"AudienceNotAllowed", "AudienceAmbiguous"})),
-    ("trust", "The role trusts this cluster", frozenset({"TrustPolicyMismatch"})),
-    (
-        "permissions",
-        "The role may pull",
-        frozenset({"EcrAccessDenied", "EcrPublicAccessDenied", "RegistryAccessDenied"}),
-    ),
-)
+_BY_PULL_SECRETS = frozenset({"pullSecret", "mixed"})
 
 
-def steps(add_on: Json) -> tuple[Step, ...]:
-    """The steps of an add-on, each with the mark of its condition; those behind the first that is not done wait."""
+def steps(key: str, add_on: Json) -> tuple[Step, ...]:
+    """The steps of the add-on `key`, as far as its conditions go; those behind one that is not done wait."""
+    state = add_on["state"]
     conditions = {condition["type"]: condition for condition in add_on["conditions"]}
+    if state == "Removing":
+        ready = conditions.get("Ready")
+        words = "" if ready is None else sentence(ready["message"])
+        return (Step("Take back what was installed", Mark.BUSY, words),)
     found: list[Step] = []
-    stopped = False
+    reachable = conditions.get("Reachable")
+    stopped = reachable is not None and reachable["status"] != "True"
+    if reachable is not None and stopped:
+        found.append(Step(_REACH, _mark(reachable, state), sentence(reachable["message"])))
     for name, kind in _STEPS:
         condition = conditions.get(kind)
         if condition is None:
             continue
-        mark = Mark.WAITING if stopped else _mark(condition, add_on["state"])
-        # Pull secrets serve where nodes do not, so nodes hold nothing up.
-        stopped = stopped or (mark is not Mark.DONE and kind != "NodesReady")
-        found.append(Step(name, mark, "" if mark is Mark.WAITING else condition["message"]))
+        mark, words = _mark(condition, state), condition["message"]
+        if name == _APPLY:
+            applied = condition["reason"] != _NOT_APPLIED
+            mark, words = (Mark.DONE, "") if applied else (mark, words)
+        elif kind == "NodesReady" and mark is not Mark.DONE and add_on.get("delivery") in _BY_PULL_SECRETS:
+            mark, words = Mark.ASIDE, f"{words}; pull secrets serve" if words else "Pull secrets serve"
+        if stopped and mark not in {Mark.DONE, Mark.ASIDE}:
+            mark, words = Mark.WAITING, ""
+        stopped = stopped or mark not in {Mark.DONE, Mark.ASIDE}
+        found.append(Step(name, mark, sentence(words)))
+    if not conditions.keys() & {kind for _, kind in _STEPS}:
+        found += _to_come(key, busy=state == "Installing" and not stopped)
     return tuple(found)
+
+
+def sentence(words: str) -> str:
+    """`words` with a capital at the front, unless they begin with a name of somebody else's (`https://…`)."""
+    first = words.split(" ", maxsplit=1)[0].rstrip(",;:")
+    return words[:1].upper() + words[1:] if first.isalpha() else words
 
 
 def under_way(add_ons: Sequence[Json]) -> bool:
@@ -89,31 +96,20 @@ def under_way(add_ons: Sequence[Json]) -> bool:
     return any(add_on["state"] in _UNDER_WAY for add_on in add_ons)
 
 
-def checklist(registries: Json) -> tuple[Item, ...]:
-    """What AWS needs for awsECR; done only where a walk from inside the cluster came past it."""
-    codes = {issue["code"]: issue["message"] for issue in registries["issues"]}
-    verified = any(
-        condition["type"] == "CredentialsVerified" and condition["status"] == "True"
-        for condition in registries["conditions"]
-    )
-    failing = next((index for index, (_, _, wrong) in enumerate(_ITEMS) if wrong & codes.keys()), None)
-    found = []
-    for index, (key, title, wrong) in enumerate(_ITEMS):
-        if index == failing:
-            mark, words = Mark.FAILED, next(codes[code] for code in codes if code in wrong)
-        elif verified or (failing is not None and index < failing):
-            mark, words = Mark.DONE, "seen from inside the cluster"
-        else:
-            mark, words = Mark.WAITING, "not checked yet"
-        found.append(Item(key, title, mark, words))
-    return tuple(found)
+def _to_come(key: str, *, busy: bool) -> list[Step]:
+    """The way as it will be; the first step is `busy` where the hub is about to take it."""
+    names = [name for name, kind in _STEPS if kind in _EXPECTED.get(key, ())]
+    marks = [Mark.BUSY if busy else Mark.WAITING, *(Mark.WAITING for _ in names[1:])]
+    return [Step(name, mark, "") for name, mark in zip(names, marks, strict=True)]
 
 
 def _mark(condition: Json, state: str) -> Mark:
     if condition["status"] == "True":
         return Mark.DONE
-    if condition["status"] == "False" and state in _HOPELESS:
-        return Mark.FAILED
-    return (
-        Mark.BUSY if state in _UNDER_WAY else Mark.FAILED if condition["status"] == "False" else Mark.WAITING
-    )
+    if state == "Installing":
+        return Mark.BUSY
+    if state == "Ready":
+        return Mark.ASIDE
+    if state == "Blocked":
+        return Mark.BLOCKED
+    return Mark.FAILED if condition["status"] == "False" else Mark.WAITING

@@ -20,6 +20,7 @@ _WORDS = {"NotConnected": "Not connected", "Disabled": "Off"}
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[0-9]+")
 _COMMAND = re.compile(r"(?:^|(?<=[:;,] )|(?<=: ))(?:aws|curl|kubectl|pullpass|export|sudo) ")
+_ABBREVIATIONS = {word.capitalize(): word for word in ("ARN", "ECR", "OIDC", "STS", "URL")}
 _JUST_NOW_SECONDS = 5
 _BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = re.compile(r"Windows|Mac OS X|Android|iPhone|Linux")
@@ -70,8 +71,8 @@ def browser_name(text: str) -> str:
 
 
 def issue_title(code: str) -> str:
-    """A code as words: `IssuerNotUsable` → `Issuer not usable`."""
-    words = _WORD.findall(code)
+    """A code as words: `IssuerNotUsable` → `Issuer not usable`, `RoleArnMissing` → `Role ARN missing`."""
+    words = [_ABBREVIATIONS.get(word, word) for word in _WORD.findall(code)]
     return " ".join([words[0], *(word if word.isupper() else word.lower() for word in words[1:])])
 
 

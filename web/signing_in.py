@@ -138,6 +138,7 @@ def _target() -> str:
     parts = urlsplit(wanted)
     ours = (
         wanted.startswith("/")
+        and wanted.isprintable()  # browsers drop tabs and line ends: "/\t/elsewhere" would be "//elsewhere"
         and not wanted.startswith(("//", "/\\"))
         and not parts.netloc
         and not parts.scheme

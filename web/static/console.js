@@ -1,48 +1,62 @@
 // What plain pages cannot do: copying, a shortcut to the filter, times that stay true. Nothing works only with it.
 "use strict";
 
-const say = (words) => {
-  const place = document.getElementById("said");
-  if (place) place.textContent = words;
-};
+{
+  const say = (words) => {
+    const place = document.getElementById("said");
+    if (place) place.textContent = words;
+  };
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  const source = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(source.textContent.trim());
-  const label = button.querySelector(".label");
-  const icon = button.querySelector("use");
-  const before = [label.textContent, icon.getAttribute("href")];
-  label.textContent = "Copied";
-  icon.setAttribute("href", before[1].replace(/#.*/, "#check"));
-  say(`${button.getAttribute("aria-label")}: copied`);
-  setTimeout(() => {
-    label.textContent = before[0];
-    icon.setAttribute("href", before[1]);
-  }, 1600);
-});
+  // Browsers give the clipboard to pages over https and on loopback only; elsewhere the text is marked, for Ctrl+C.
+  const copy = async (source) => {
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      return "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      return "Marked";
+    }
+  };
 
-document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (!target) return;
-  event.preventDefault();
-  if (target.matches("input")) target.focus();
-  else target.click();
-});
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button || button.dataset.before) return;
+    const label = button.querySelector(".label");
+    const icon = button.querySelector("use");
+    const before = [label.textContent, icon.getAttribute("href")];
+    const done = await copy(document.getElementById(button.dataset.copy));
+    label.textContent = done;
+    icon.setAttribute("href", before[1].replace(/#.*/, done === "Copied" ? "#check" : "#copy"));
+    say(`${button.getAttribute("aria-label")}: ${done.toLowerCase()}`);
+    button.dataset.before = before[0];
+    setTimeout(() => {
+      label.textContent = before[0];
+      icon.setAttribute("href", before[1]);
+      delete button.dataset.before;
+    }, 1600);
+  });
 
-const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const refresh = () => {
-  for (const element of document.querySelectorAll("time[data-relative]")) {
-    const seconds = Math.round((Date.parse(element.dateTime) - Date.now()) / 1000);
-    const [unit, size] = units.find(([, least]) => Math.abs(seconds) >= least) ?? units[3];
-    element.textContent = Math.abs(seconds) < 5 ? "now" : words.format(Math.trunc(seconds / size), unit);
-  }
-};
-setInterval(refresh, 5000);
-document.addEventListener("htmx:afterSwap", refresh);
-document.documentElement.classList.add("scripted");
-refresh();
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!target) return;
+    event.preventDefault();
+    if (target.matches("input")) target.focus();
+    else target.click();
+  });
+
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+  const refresh = () => {
+    for (const element of document.querySelectorAll("time[data-relative]")) {
+      const seconds = Math.round((Date.parse(element.dateTime) - Date.now()) / 1000);
+      const [unit, size] = units.find(([, least]) => Math.abs(seconds) >= least) ?? units[3];
+      element.textContent = Math.abs(seconds) < 5 ? "now" : relative.format(Math.trunc(seconds / size), unit);
+    }
+  };
+  setInterval(refresh, 5000);
+  document.addEventListener("htmx:afterSwap", refresh);
+  document.documentElement.classList.add("scripted");
+  refresh();
+}

@@ -284,7 +284,7 @@ def test_the_list_pages_by_name(hub: Hub) -> None:
     last = hub.get(links["next"]).json
     assert last is not None
     assert [item["name"] for item in last["items"]] == ["cc1"]
-    assert [link["rel"] for link in last["links"]] == ["self"]
+    assert [link["rel"] for link in last["links"]] == ["self", "prev"]
 
 
 def test_an_empty_list_holds_items_and_links(hub: Hub) -> None:
@@ -309,3 +309,27 @@ def test_unknown_query_parameters_are_ignored(hub: Hub) -> None:
 
 def test_a_name_with_a_character_that_cannot_be_stored_is_no_servers_error(hub: Hub) -> None:
     assert hub.get("/org/acme/mk8s/a%00b").status_code in {400, 404}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", "/org/acme/mk8s"), ("PUT", ONE), ("POST", "/org/acme/mk8s")]
+)
+def test_a_dry_run_stores_nothing(hub: Hub, method: str, path: str) -> None:
+    answer = hub.call(method, f"{path}?dryRun=true", json=manifest())
+    assert (200, {"kind": "dryRun", "name": "demo", "valid": True}) == (answer.status_code, answer.json)
+    assert 404 == hub.get(ONE).status_code
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", ONE), ("POST", "/org/acme/mk8s")])
+def test_a_dry_run_tells_what_the_write_would_be_refused_for(hub: Hub, method: str, path: str) -> None:
+    answer = hub.call(method, f"{path}?dryRun=true", json=manifest(version=7))
+    assert answer.json is not None
+    assert (400, "$.spec.version") == (answer.status_code, answer.json["details"][0]["path"])
+
+
+def test_a_dry_run_of_creating_knows_the_names_that_are_taken(hub: Hub) -> None:
+    hub.put(manifest())
+    assert 409 == hub.call("POST", "/org/acme/mk8s?dryRun=true", json=manifest()).status_code
+    connect(hub)
+    hub.call("DELETE", ONE)
+    assert 200 == hub.call("POST", "/org/acme/mk8s?dryRun=true", json=manifest()).status_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 from cli import settings
 from fleet.database import Database
 from fleet.sealing import Sealer
+from tests.support.hub import make_hub
+from tests.unit.cli.served import Shell, serving
 
 
 @pytest.fixture
@@ -32,4 +35,32 @@ def database(data: Path) -> Iterator[Database]:
     opened = Database(f"sqlite:///{data}/pullpass.db", sealer=Sealer.from_file(data / "sealing.key"))
     opened.migrate()
     yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file as after the first start."""
+    path = tmp_path_factory.mktemp("database") / "fleet.db"
+    made = Database(f"sqlite:///{path}", sealer=Sealer((bytes(32),)))
+    made.migrate()
+    made.close()
+    return path
+
+
+@pytest.fixture
+def shell(migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    for name in ("PULLPASS_ENDPOINT", "PULLPASS_TOKEN", "PULLPASS_ORG"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(migrated, tmp_path / "served.db")
+    opened = Database(f"sqlite:///{tmp_path}/served.db", sealer=Sealer((bytes(32),)))
+    hub = make_hub(opened)
+    with serving(hub) as endpoint:
+        environment = {
+            "XDG_CONFIG_HOME": str(tmp_path / "config"),
+            "PULLPASS_ENDPOINT": endpoint,
+            "PULLPASS_ORG": "acme",
+            "PULLPASS_TOKEN": hub.admin,
+        }
+        yield Shell(hub, endpoint, environment)
     opened.close()

@@ -2,87 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
 
-from tests.support import processes
-
-ROOT = Path(__file__).parents[3]
-TOKEN = "pp_playground_0123456789abcdefghijklmnopqrs"
-ROLE = "arn:aws:iam::123456789012:role/pullpass"
-PATIENCE = 600  # times 0.1 s
-
-
-class Playground:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.log = directory / "up.log"
-        self.port = processes.free_port()
-        self.pool = urllib3.PoolManager(retries=False, timeout=10)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "PULLPASS_DATA_DIRECTORY": str(self.directory / "data"),
-            "PULLPASS_PORT": str(self.port),
-            "PULLPASS_BOOTSTRAP_TOKEN": TOKEN,
-        }
-        command = [sys.executable, "-m", "cli", "up", "--sandbox"]
-        self.log.unlink(missing_ok=True)
-        self.process = processes.start(command, log=self.log, environment=environment)
-        self.wait(lambda: "Ctrl-C ends it" in self.log.read_text(), "ready")
-
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        response = self.pool.request(
-            method,
-            f"http://127.0.0.1:{self.port}/org/acme/mk8s{path}",
-            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
-            body=None if body is None else json.dumps(body).encode(),
-        )
-        assert response.status < 300, response.data
-        return json.loads(response.data)
-
-    def add_on(self, cluster: str) -> Any:
-        return self.call("GET", f"/{cluster}")["status"]["addOns"].get("awsECR", {})
-
-    def wait(self, look: Any, what: str) -> None:
-        pause = threading.Event()
-        for _ in range(PATIENCE):
-            if look():
-                return
-            assert self.process is not None
-            assert self.process.poll() is None, self.log.read_text()
-            pause.wait(0.1)
-        raise AssertionError(f"never {what}: {self.log.read_text()}")
+from tests.support.playground import ROLE, TOKEN, Playground, running
 
 
 @pytest.fixture(scope="module")
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    playground = Playground(tmp_path_factory.mktemp("playground"))
-    try:
-        playground.start()
+    with running(tmp_path_factory.mktemp("playground")) as playground:
         yield playground
-    finally:
-        playground.pool.clear()
-        if playground.process is not None:
-            processes.stop(playground.process, grace_seconds=60)
 
 
 def test_it_prints_the_address_the_token_and_commands_to_try(playground: Playground) -> None:

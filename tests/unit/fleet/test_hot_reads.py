@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from fleet import clusters, issuers, tokens, work
+from fleet import clusters, issuers, overview, tokens, work
 from fleet.database import Database
+from fleet.filters import Filter
 from fleet.records import Cluster
+from fleet.standing import Standing
 from tests.unit.fleet.samples import NOW, ROLE_ARN
 
 READS: dict[str, Callable[[Database, Cluster], object]] = {
@@ -18,6 +20,13 @@ READS: dict[str, Callable[[Database, Cluster], object]] = {
     "read": lambda database, cluster: clusters.read(database, cluster.key),
     "load": lambda database, cluster: clusters.load(database, cluster.uid),
     "page": lambda database, _: clusters.page(database, "acme", after="a"),
+    "page back": lambda database, _: clusters.page(database, "acme", before="z"),
+    "page of a standing": lambda database, _: clusters.page(
+        database, "acme", only=Filter(standing=Standing.READY)
+    ),
+    "page of an issue": lambda database, _: clusters.page(database, "acme", only=Filter(issue="Any")),
+    "page of a text": lambda database, _: clusters.page(database, "acme", only=Filter(text="any text")),
+    "counts": lambda database, _: overview.counts(database, "acme", Filter(issue="Any", text="any")),
     "role_sharers": lambda database, _: clusters.role_sharers(database, "acme", [ROLE_ARN, "other"]),
     "issuer": lambda database, _: issuers.read(database, "any"),
     "due": lambda database, _: work.due(database, [1, 2, 3]),
@@ -68,3 +77,21 @@ def test_a_hot_read_scans_no_table(
 
     steps = [str(row[-1]) for row in plan]
     assert [] == [step for step in steps if step.startswith("SCAN") or "Seq Scan" in step]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # PostgreSQL's planner goes by statistics
+@pytest.mark.parametrize("text", ["text", ""])
+def test_finding_and_counting_read_no_row_of_a_cluster(
+    database: Database, stored: Cluster, executed: list[tuple[str, Any]], text: str
+) -> None:
+    executed.clear()
+    overview.counts(database, "acme", Filter(text=text, issue="Any"))
+    clusters.page(database, "acme", only=Filter(text=text, issue="Any"))
+
+    with database.read() as session:
+        for statement, parameters in list(executed):
+            plan = session.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            scans = [str(row[-1]) for row in plan if "name>?" in str(row[-1]) or "(org=?)" in str(row[-1])]
+            assert ["SEARCH clusters USING COVERING INDEX ix_clusters_found"] == [
+                scan.partition(" (")[0] for scan in scans
+            ]

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import ProgrammingError
 
-from fleet import tables
+from fleet import clusters, connections, statuses, tables
+from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.errors import DatabaseUnavailable, FleetError
+from fleet.records import ClusterKey, Principal
 from fleet.shards import SHARDS
+from schemas.status import AddOnStatus, ClusterStatus, Issue, State
 from tests.support.programs import REPOSITORY
-from tests.unit.fleet.samples import open_database, start_python
+from tests.unit.fleet.samples import CONNECTION, NOW, ecr_manifest, open_database, start_python
 
 MIGRATE = """
 import sys
@@ -92,6 +99,53 @@ def test_a_database_that_nobody_migrated_is_unavailable(empty_url: str) -> None:
         database.ping()
 
     database.close()
+
+
+def test_the_console_s_columns_are_filled_in_for_clusters_that_are_there(
+    database: Database, admin: Principal, hold_shards: Callable[[str], tuple[int, int]]
+) -> None:
+    issue = Issue("EcrAccessDenied", "", "")
+    ends = {"credentials": {"expiresAt": "2026-11-22T12:00:00Z"}, "nodes": {"tokenExpiresAt": None}}
+    failed = AddOnStatus(State.FAILED, issues=(issue, issue), details=ends)
+    told = {
+        "installing": ClusterStatus(),
+        "failed": ClusterStatus(issues=(Issue("ConnectionExpiring", "", ""),), add_ons={"awsECR": failed}),
+        "unconnected": None,
+        "removing": ClusterStatus(),
+    }
+    for name, status in told.items():
+        key = ClusterKey("acme", name)
+        wish = Wish({**ecr_manifest(name), "description": "Odd \x00 \ud800", "tags": {"team": "shop"}})
+        cluster = clusters.create(database, admin, key, wish, now=NOW).cluster
+        if status is not None:
+            connections.put(database, admin, key, CONNECTION, now=NOW)
+            shard, epoch = hold_shards(cluster.uid)
+            statuses.write(database, cluster.uid, status, [], shard=shard, epoch=epoch, now=NOW)
+    clusters.remove(database, admin, ClusterKey("acme", "removing"), now=NOW)
+    columns = tables.clusters.c
+    filled = select(columns.name, columns.standing, columns.search, columns.credentials_expire_at).order_by(
+        columns.name
+    )
+    with database.read() as session:
+        before = session.execute(filled).all(), set(session.execute(select(tables.cluster_issues)).all())
+    with database.write() as session:
+        session.execute(
+            update(tables.clusters).values(standing=None, search=None, credentials_expire_at=None)
+        )
+        session.execute(delete(tables.cluster_issues))
+
+    with database.write() as session, Operations.context(MigrationContext.configure(session)):
+        import_module("fleet.migrations.versions.r0003_console")._fill_in()
+
+    with database.read() as session:
+        after = session.execute(filled).all(), set(session.execute(select(tables.cluster_issues)).all())
+    assert before == after
+    assert {
+        "installing": "Installing",
+        "failed": "Failed",
+        "unconnected": "NotConnected",
+        "removing": "Removing",
+    } == {row.name: row.standing for row in after[0]}
 
 
 def test_the_migrations_run_out_of_an_installed_wheel(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from fleet.database import Database
 from fleet.errors import StaleEpoch
 from fleet.records import Cluster, ClusterKey, Principal, RoleSharer
 from fleet.statuses import NewEvent
+from fleet.work import Bell
 from schemas.status import AddOnStatus, ClusterStatus, Condition, State
 from schemas.trusted_accounts import BY_DEFAULT
 from tests.unit.fleet.samples import NOW, ROLE_ARN, ecr_manifest
@@ -253,3 +256,59 @@ def test_forgetting_under_another_epoch_is_refused(
         clusters.forget(database, connected.uid, shard=shard, epoch=epoch - 1, now=NOW)
 
     assert clusters.load(database, connected.uid) is not None
+
+
+def test_a_status_of_a_cluster_that_answered_tells_when(
+    database: Database, stored: Cluster, hold_shards: Hold
+) -> None:
+    shard, epoch = hold_shards(stored.uid)
+
+    statuses.write(database, stored.uid, STATUS, [], shard=shard, epoch=epoch, now=NOW, answered=True)
+
+    assert NOW == clusters.read(database, stored.key).last_seen
+
+
+def test_a_status_of_a_cluster_that_did_not_answer_keeps_when_it_did(
+    database: Database, stored: Cluster, hold_shards: Hold
+) -> None:
+    statuses.seen(database, {stored.uid: NOW - timedelta(hours=1)})
+
+    write(database, stored, hold_shards, status=STATUS)
+
+    assert NOW - timedelta(hours=1) == clusters.read(database, stored.key).last_seen
+
+
+def test_sightings_of_many_are_one_transaction(database: Database, admin: Principal, stored: Cluster) -> None:
+    other = clusters.put(database, admin, ClusterKey("acme", "b"), Wish(ecr_manifest("b")), now=NOW).cluster
+    bell = Bell(database)
+    bell.wait(0, threading.Event())
+
+    statuses.seen(database, {stored.uid: NOW, other.uid: NOW - timedelta(seconds=9), "gone": NOW})
+
+    assert database.is_postgresql or bell.wait(1, threading.Event())
+    assert not bell.wait(0, threading.Event())
+    bell.close()
+    assert NOW == clusters.read(database, stored.key).last_seen
+    assert NOW - timedelta(seconds=9) == clusters.read(database, other.key).last_seen
+
+
+def test_an_older_sighting_does_not_undo_a_newer_one(database: Database, stored: Cluster) -> None:
+    statuses.seen(database, {stored.uid: NOW})
+
+    statuses.seen(database, {stored.uid: NOW - timedelta(seconds=1)})
+
+    assert NOW == clusters.read(database, stored.key).last_seen
+
+
+def test_a_sighting_changes_nothing_that_a_reconcile_or_an_etag_looks_at(
+    database: Database, stored: Cluster
+) -> None:
+    statuses.seen(database, {stored.uid: NOW})
+
+    assert replace(stored, last_seen=NOW) == clusters.read(database, stored.key)
+
+
+def test_no_sightings_write_nothing(database: Database) -> None:
+    database.close()
+
+    statuses.seen(database, {})

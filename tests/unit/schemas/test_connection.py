@@ -264,7 +264,7 @@ def test_a_context_that_leads_nowhere_is_refused(changes: Any, expected: list[st
     ],
 )
 def test_a_kubeconfig_holds_exactly_one_credential_that_is_still_good(user: Any) -> None:
-    assert places({"kubeconfig": kubeconfig(user=user)}) == ["$.kubeconfig"]
+    assert places({"kubeconfig": kubeconfig(user=user)}) == ["$.kubeconfig.users[0].user"]
 
 
 def test_a_kubeconfig_that_is_no_yaml_is_refused_without_its_text() -> None:

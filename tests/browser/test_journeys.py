@@ -1,0 +1,148 @@
+"""What people come to the console for, each from beginning to end, in a real browser at both widths."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Open
+from tests.browser.world import ConsoleWorld, both, role_arn
+
+WIDTHS = pytest.mark.parametrize("width", [1600, 360])
+
+
+@WIDTHS
+def test_a_newcomer_signs_in_by_the_link_and_enables_awsecr(
+    world: ConsoleWorld, new_window: Open, width: int
+) -> None:
+    name = f"first-{width}"
+    world.add_cluster(name, provider="hetzner")
+    link = world.link if width == 1600 else world.new_link()
+    window = new_window(token=None, width=width)
+    page = window.page
+    window.go(link)
+    window.shows("This link signs you in to organisation acme")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_label("Role ARN").fill(role_arn(name))
+    page.get_by_role("button", name="Enable awsECR").click()
+    window.shows("Switched on")
+    window.state("awsECR", "Ready")
+    expect(page.get_by_role("list").filter(has_text="The role trusts this cluster")).not_to_contain_text(
+        "not checked yet"
+    )
+    policy = world.call("GET", f"/{name}/-addons/awsECR/trustPolicy")
+    assert policy == json.loads(window.copied("the trust policy"))
+    assert world.call("GET", f"/{name}")["status"]["oidcProviderUrl"] == window.copied(
+        "the OIDC provider URL"
+    )
+    second = new_window(token=None, width=width)
+    second.go(link)
+    second.shows("This link was used already")
+
+
+@pytest.mark.parametrize(("width", "scripts"), [(1600, True), (360, True), (1600, False)])
+def test_an_add_on_is_switched_off_and_on_again(
+    world: ConsoleWorld, new_window: Open, width: int, scripts: bool
+) -> None:
+    name = f"switched-{width}-{'scripts' if scripts else 'plain'}"
+    world.add_cluster(name, add_ons=both(name))
+    window = new_window(width=width, scripts=scripts)
+    page = window.page
+    window.go(f"/clusters/{name}")
+    window.state("awsECR", "Ready")
+    page.get_by_role("switch", name="awsECR").click()
+    window.shows("Pods that run go on running")
+    page.get_by_role("link", name="Keep it on").click()
+    page.get_by_role("switch", name="awsECR").click()
+    page.get_by_role("button", name="Switch off awsECR").click()
+    window.shows("Switched off. Pullpass takes back what it installed.")
+    window.state("awsECR", "Off")
+    assert "awsECR" not in world.call("GET", f"/{name}")["spec"]["addOns"]
+    page.get_by_label("Role ARN").fill(role_arn(name))
+    page.get_by_role("button", name="Enable awsECR").click()
+    window.state("awsECR", "Ready")
+
+
+@WIDTHS
+def test_a_cluster_is_created_from_yaml_with_a_mistake_that_is_mended(
+    world: ConsoleWorld, new_window: Open, width: int
+) -> None:
+    name = f"written-{width}"
+    text = f"kind: mk8s\nname: {name}\nspec:\n  version: 1.34.4\n  provider:\n    generic: {{}}\n"
+    window = new_window(width=width)
+    page = window.page
+    window.go("/clusters/-new/yaml")
+    window.write_manifest(f"{text}  addOns:\n    awsECR:\n      roleARN: {role_arn(name)}\n")
+    expect(page.locator(".cm-lint-marker-error")).not_to_have_count(0)
+    page.get_by_role("button", name="Create the cluster").click()
+    window.shows("Nothing was changed")
+    window.shows("$.spec.addOns.awsECR.roleARN")
+    mended = f"{text}  addOns:\n    awsWorkloadIdentity: {{}}\n    awsECR:\n      roleArn: {role_arn(name)}\n"
+    window.write_manifest(mended.replace("generic: {}", "generic:\n      location: aws-eu-central-1"))
+    expect(page.locator(".cm-lint-marker-error")).to_have_count(0)
+    page.get_by_role("textbox", name="Manifest as YAML").press("ControlOrMeta+Enter")
+    window.shows("The cluster was created. Connect it")
+    assert both(name) == world.call("GET", f"/{name}")["spec"]["addOns"]
+
+
+@WIDTHS
+@pytest.mark.parametrize("choice", ["Apply mine over it", "Go on editing mine", "Start over from theirs"])
+def test_a_conflict_shows_both_and_lets_choose(
+    world: ConsoleWorld, new_window: Open, width: int, choice: str
+) -> None:
+    name = f"edited-{width}-{choice.split(maxsplit=1)[0].lower()}"
+    world.call("POST", "", {"kind": "mk8s", "name": name, "spec": _SPEC})
+    window = new_window(width=width)
+    page = window.page
+    window.go(f"/clusters/{name}/edit")
+    editor = page.get_by_role("textbox", name="Manifest as YAML")
+    editor.press("ControlOrMeta+Home")
+    page.keyboard.type("description: mine\n")
+    page.get_by_role("button", name="Review the change").click()
+    expect(page.locator(".diff-added")).to_have_text(re.compile("description: mine"))
+    world.call("PATCH", f"/{name}", {"description": "theirs"})
+    page.get_by_role("button", name="Apply", exact=True).click()
+    window.shows(f"Someone else changed {name} meanwhile")
+    expect(page.locator(".diff-removed")).to_have_text(re.compile("description: theirs"))
+    page.get_by_role("button", name=choice).or_(page.get_by_role("link", name=choice)).click()
+    if choice == "Start over from theirs":
+        expect(editor).to_contain_text("description: theirs")
+        assert "theirs" == world.call("GET", f"/{name}")["description"]
+        return
+    if choice == "Go on editing mine":
+        expect(editor).to_contain_text("description: mine")
+        page.get_by_role("button", name="Review the change").click()
+        page.get_by_role("button", name="Apply", exact=True).click()
+    window.shows("The manifest was applied.")
+    assert "mine" == world.call("GET", f"/{name}")["description"]
+
+
+def test_a_failure_is_read_and_its_remedy_followed_until_ready(world: ConsoleWorld, new_window: Open) -> None:
+    """Both widths at once: most of it is waiting until the hub has looked again."""
+    windows = {f"private-{width}": new_window(width=width) for width in (1600, 360)}
+    for name, window in windows.items():
+        world.add_cluster(name, private=True, add_ons=both(name), provider="hetzner")
+        window.go(f"/clusters/{name}")
+    for window in windows.values():
+        window.shows("Issuer not usable")
+        window.page.get_by_role("button", name="Let the hub publish the issuer").click()
+    for name, window in windows.items():
+        window.shows("Issuer not switched")
+        issue = window.page.locator("section.notice", has_text="IssuerNotSwitched")
+        world.restart_api_server(name, issue.inner_text())
+    for window in windows.values():
+        with window.page.expect_download() as download:
+            window.page.get_by_role("link", name=re.compile("^Download")).first.click()
+        policy = json.loads(download.value.path().read_text())
+        world.run_aws(window.page.locator("#command-provider").inner_text())
+        world.run_aws(window.page.locator("#command-trust").inner_text(), policy=policy)
+    for window in windows.values():
+        window.state("awsECR", "Ready")
+        expect(window.page.locator("section.notice")).to_have_count(0)
+
+
+_SPEC = {"version": "1.34.4", "provider": {"generic": {"location": "aws-eu-central-1"}}}
