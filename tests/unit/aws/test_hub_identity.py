@@ -83,7 +83,7 @@ def test_eks_says_where_a_cluster_is_and_who_signs_its_tokens() -> None:
     )
     # moto's own is no text of any kind.
     authority = {"data": base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()}
-    eks_backends["123456789012"][REGION].clusters["prod"].certificateAuthority = authority
+    eks_backends["123456789012"][REGION].clusters["prod"].certificate_authority = authority
     made = client.describe_cluster(name="prod")["cluster"]
     found = eks.describe_cluster("prod", region=REGION, credentials=SESSION)
     assert (made["endpoint"], made["identity"]["oidc"]["issuer"]) == (found.endpoint, found.issuer)
