@@ -116,7 +116,13 @@ def _of_document(origin: str, body: Mapping[str, Any]) -> Iterator[Manifest]:
         return
     if not isinstance(body.get("name"), str):
         raise click.ClickException(f"{origin}: $.name: is missing; every manifest names its cluster")
-    yield Manifest(origin, body)
+    yield Manifest(origin, _as_sent(body) if "status" in body else body)
+
+
+def _as_sent(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What the hub shows (an export), without what it fills in where the user sent none."""
+    filled_in: dict[str, Any] = {"description": shown.get("name"), "tags": {}}
+    return {name: value for name, value in shown.items() if name not in filled_in or value != filled_in[name]}
 
 
 def _text(document: Mapping[str, Any] | None) -> list[str]:
