@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,7 @@ from aws.setup.failures import SetupFailure
 from aws.setup.plan import plan as plan_of
 from aws.setup.steps import Plan
 from aws.setup.wanted import Wanted
+from aws.trust_policy import ACCOUNT_PLACEHOLDER
 from cli import aws_plans, aws_wanted, output, session
 from cli.aws_wanted import Choices
 from cli.hub import Hub
@@ -65,6 +67,12 @@ def _permissions(function: Function) -> Function:
 @click.command()
 @session.cluster_argument
 @_permissions
+@click.option(
+    "--format",
+    "printed",
+    type=click.Choice(["cli", "cloudformation", "terraform", "json"]),
+    help="Print it for somebody else to run, complete; asks AWS nothing and needs no AWS credentials.",
+)
 @aws_plans.options
 @aws_plans.output_option
 @session.options
@@ -74,6 +82,7 @@ def setup(
     name: str,
     profile: str | None,
     role_name: str | None,
+    printed: str | None,
     dry_run: bool,
     yes: bool,
     output_format: str,
@@ -84,6 +93,9 @@ def setup(
     The IAM OIDC provider with its audience, the role, its trust policy (statements of others stay as they are) and its
     permissions. Shows the plan and asks; run again it finds nothing to do. Needs AWS credentials for the role's account.
     """
+    if printed is not None:
+        click.echo(_printed(hub, name, role_name, _choices(given), printed), nl=False)
+        return
     aws_plans.check_may_ask(dry_run=dry_run, yes=yes, output_format=output_format)
     for_people = output_format == "table"
     looked = _Look(hub, name, profile, role_name, _choices(given))
@@ -141,15 +153,8 @@ class _Look:
         from aws import iam, user_session  # noqa: PLC0415 - boto3 is slow to import
 
         cluster = aws_wanted.cluster_with_issuer(hub, name)
-        known = aws_wanted.role_of(cluster)
+        known = _known_role(cluster, role_name)
         self.is_new = known is None
-        if known is None and role_name is None:
-            raise click.UsageError(
-                f"{name} has no role yet: name the one to make with --role-name, or one that is there with"
-                f" `pullpass addons enable {name} awsECR --role-arn ARN`"
-            )
-        if known is not None and role_name not in {None, known.name, f"{known.path}{known.name}".strip("/")}:
-            raise click.UsageError(f"--role-name: {name} has the role {known} already")
         try:
             caller = user_session.open_session(
                 profile=profile, partition="aws" if known is None else known.partition
@@ -163,6 +168,30 @@ class _Look:
             raise aws_plans.Refused(failure) from failure
         self.caller = caller.arn
         self.plan: Plan = plan_of(self.wanted, state)
+
+
+def _printed(hub: Hub, name: str, role_name: str | None, choices: Choices, form: str) -> str:
+    from aws.setup.formats import FORMATS  # noqa: PLC0415 - only where it is asked for
+
+    cluster = aws_wanted.cluster_with_issuer(hub, name)
+    role = _known_role(cluster, role_name) or replace(
+        _new_role(role_name or "", "aws", "0" * 12), account=ACCOUNT_PLACEHOLDER
+    )
+    wanted = aws_wanted.wanted_for(hub, cluster, role, choices, region=None, to_print=True)
+    return FORMATS[form](wanted)
+
+
+def _known_role(cluster: Mapping[str, Any], role_name: str | None) -> RoleArn | None:
+    """The role that the cluster has; None where `role_name` is to be made for it."""
+    name, known = cluster["name"], aws_wanted.role_of(cluster)
+    if known is None and role_name is None:
+        raise click.UsageError(
+            f"{name} has no role yet: name the one to make with --role-name, or one that is there with"
+            f" `pullpass addons enable {name} awsECR --role-arn ARN`"
+        )
+    if known is not None and role_name not in {None, known.name, f"{known.path}{known.name}".strip("/")}:
+        raise click.UsageError(f"--role-name: {name} has the role {known} already")
+    return known
 
 
 def _choices(given: dict[str, Any]) -> Choices:

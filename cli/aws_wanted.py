@@ -67,10 +67,13 @@ def cluster_with_issuer(hub: Hub, name: str, *, timeout_seconds: float = ISSUER_
     return cluster
 
 
-def wanted_for(hub: Hub, cluster: Json, role: RoleArn, choices: Choices, *, region: str | None) -> Wanted:
+def wanted_for(
+    hub: Hub, cluster: Json, role: RoleArn, choices: Choices, *, region: str | None, to_print: bool = False
+) -> Wanted:
     """Everything that the clusters of `role` need: `cluster`, and all of the organisation that share the role.
 
-    `region` is the caller's, for the registry where nothing says which.
+    `region` is the caller's, for the registry where nothing says which. What is only `to_print` may leave it to the
+    reader, and so the account of a role that is yet to be made.
 
     Raises:
         click.UsageError: a repository, prefix or registry is none, or no registry is known.
@@ -83,7 +86,7 @@ def wanted_for(hub: Hub, cluster: Json, role: RoleArn, choices: Choices, *, regi
         trusted=tuple(trusted for one in members if (trusted := _trusted(one, role)) is not None),
         permissions=Permissions(
             kind=PermissionsKind(choices.kind),
-            registries=_registries(members, role, choices, region),
+            registries=_registries(members, role, choices, region, to_print=to_print),
             repositories=choices.repositories or ("*",),
             pull_through=choices.pull_through,
         ),
@@ -151,16 +154,14 @@ def _trusted(cluster: Json, role: RoleArn) -> TrustedCluster | None:
 
 
 def _registries(
-    members: Sequence[Json], role: RoleArn, choices: Choices, region: str | None
+    members: Sequence[Json], role: RoleArn, choices: Choices, region: str | None, *, to_print: bool
 ) -> tuple[RegistryHost, ...]:
     hosts = list(choices.registries)
     if not hosts:
         for cluster in members:
             hosts += _own_registries(cluster)
-    if (
-        not any(host not in registry_hosts.PUBLIC_HOSTS for host in hosts)
-        and choices.kind == PermissionsKind.LEAST
-    ):
+    private = [host for host in hosts if host not in registry_hosts.PUBLIC_HOSTS]
+    if not private and choices.kind == PermissionsKind.LEAST and not to_print:
         if region is None:
             raise click.UsageError(
                 "no registry is known: name it with --registry, or set AWS_REGION for the one of the role's account"

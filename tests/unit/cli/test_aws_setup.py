@@ -165,6 +165,20 @@ def test_what_cannot_be_done_is_said(
     assert (code, True) == (done.returncode, words in done.stderr), done.stderr
 
 
+@pytest.mark.parametrize("form", ["cli", "cloudformation", "terraform", "json"])
+@pytest.mark.parametrize("options", [[], ["--registry", f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"]])
+def test_it_is_printed_for_others_without_asking_aws(
+    playground: Playground, empty: Any, form: str, options: list[str]
+) -> None:
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    done = pullpass(
+        playground, "aws", "setup", "demo", "--role-name", "made", "--format", form, *options, **nothing
+    )
+    assert 0 == done.returncode, done.stderr
+    assert "oidc.eks.eu-central-1.amazonaws.com/id/" in done.stdout
+    assert [] == empty.list_roles()["Roles"]
+
+
 def test_credentials_of_another_account_are_told_apart(playground: Playground, empty: Any) -> None:
     set_up(playground)
     done = pullpass(playground, "aws", "setup", "demo", "--yes", account=OTHER)
