@@ -362,7 +362,7 @@ class Reconciler:
         """Tells the failure; the first miss of a cluster that answered a moment ago is only tried again."""
         old = cluster.status
         memory.stale = failure.code in {"CredentialRefused", "ConnectionMissing"}
-        if not failure.reached:
+        if failure.code and not failure.reached:
             memory.eks = None  # a cluster that was made anew has another address
         if not failure.waits_for_a_person:
             memory.misses += 1

@@ -8,7 +8,7 @@ changes nothing and keeps nothing. Called by `controller.errands`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aws import ecr, registry, registry_hosts, sessions
@@ -20,6 +20,7 @@ from aws.trust_policy import subject
 from controller import connecting, issuer
 from controller.addons import ecr_reports
 from controller.addons.addon import Context, Identity, Server
+from controller.doors import Door
 from controller.issuer import Shelf
 from controller.outcomes import Obstacle, judge
 from kube.client import Client
@@ -50,7 +51,7 @@ class Walk:
 
     Args:
         context: The cluster, nothing of it asked yet.
-        connect: Dials it; raises what `controller.outcomes.judge` knows.
+        find_door: The way into it; raises what `controller.outcomes.judge` knows.
         shelf: Where published issuers stand.
         public_url: Of the hub.
         reported: Registries that the agent's report named.
@@ -58,11 +59,12 @@ class Walk:
     """
 
     context: Context
-    connect: Callable[[], Client]
+    find_door: Callable[[], Door]
     shelf: Shelf
     public_url: str | None
     reported: tuple[str, ...]
     clock: Clock
+    _door: Door | None = field(default=None, init=False)
     _client: Client | None = field(default=None, init=False)
     _server: Server = field(default_factory=Server, init=False)
     _identity: Identity = field(default_factory=Identity, init=False)
@@ -115,6 +117,8 @@ class Walk:
             failure_found = judge(error)
             if failure_found is None or not failure_found.code:
                 raise
+            if self._door is not None:
+                failure_found = self._door.explained(failure_found)
             values = {"MESSAGE": failure_found.message, **failure_found.values}
             issue = self.context.issue(failure_found.code, values)
         return {
@@ -127,8 +131,12 @@ class Walk:
         }
 
     def _connection(self) -> str:
-        self._client = self.connect()
-        return f"stored, to {self.context.connection.server}"
+        self._door = self.find_door()
+        self._client = self._door.open(self.clock.now())
+        self.context = replace(
+            self.context, connection=replace(self.context.connection, server=self._door.server)
+        )
+        return f"stored, to {self._door.server}"
 
     @property
     def _dialled(self) -> Client:
@@ -144,7 +152,13 @@ class Walk:
         return "what `pullpass connect` installs is there"
 
     def _issuer(self) -> str:
-        self._identity = issuer.discover(self.context, self._dialled, self.shelf, public_url=self.public_url)
+        self._identity = issuer.discover(
+            self.context,
+            self._dialled,
+            self.shelf,
+            public_url=self.public_url,
+            by_eks=self._door.issuer_by_eks if self._door is not None else "",
+        )
         if self._identity.issues and self._identity.status != "True":
             raise _Stopped(self._identity.issues[0])
         if self._identity.provider_url is None:

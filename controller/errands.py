@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from controller import connecting, issuer, preview
+from controller import issuer, preview
 from controller.addons.addon import Context
 from controller.doctor import Walk
+from controller.doors import Door
+from controller.eks import EksAccesses
 from controller.outcomes import Obstacle, judge
 from controller.settings import ControllerSettings
 from fleet import clusters, connections, errands
@@ -57,6 +59,7 @@ class Errands:
         self._clock = clock
         self._dial = dial
         self._shelf = issuer.FleetShelf(database)
+        self._eks = EksAccesses(database, settings.aws_principal)
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
         self._queue: queue.SimpleQueue[tuple[Errand, int] | None] = queue.SimpleQueue()
@@ -123,11 +126,11 @@ class Errands:
                     self._under_way.discard(errand.id)
 
     def _doctor(self, cluster: Cluster) -> Json:
-        def connect() -> Client:
+        def find_door() -> Door:
             found = connections.read(self._database, cluster.uid)
             if found is None:
                 raise Obstacle("ConnectionMissing", "no connection is stored")
-            return self._client(found)
+            return self._door(cluster, found)
 
         try:
             connection = connections.read(self._database, cluster.uid)
@@ -137,7 +140,7 @@ class Errands:
         reported = add_on.details.get("registries", ()) if add_on is not None else ()
         walk = Walk(
             context=self._context(cluster, connection, manifests.parse(cluster.manifest, cluster.settings)),
-            connect=connect,
+            find_door=find_door,
             shelf=self._shelf,
             public_url=self._settings.public_url,
             reported=tuple(str(host) for host in reported),
@@ -157,14 +160,21 @@ class Errands:
         if connection is None:
             return {"error": "ConnectionMissing: no connection is stored"}
         context = self._context(cluster, connection, manifest)
-        client = self._client(connection)
+        door = self._door(cluster, connection)
+        client = door.open(self._clock.now())
         try:
-            return preview.preview(context, client, self._shelf, public_url=self._settings.public_url)
+            return preview.preview(
+                context,
+                client,
+                self._shelf,
+                public_url=self._settings.public_url,
+                issuer_by_eks=door.issuer_by_eks,
+            )
         finally:
             client.close()
 
-    def _client(self, connection: Connection) -> Client:
-        return self._dial(connecting.access_of(connection, allow_loopback=self._settings.allow_loopback))
+    def _door(self, cluster: Cluster, connection: Connection) -> Door:
+        return Door(cluster.key, connection, self._eks, self._dial, self._settings.allow_loopback)
 
     def _context(
         self, cluster: Cluster, connection: Connection | None, manifest: manifests.Manifest

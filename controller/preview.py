@@ -24,7 +24,9 @@ from schemas.status import Json
 _SERVERS_OWN = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 
 
-def preview(context: Context, client: Client, shelf: Shelf, *, public_url: str | None) -> Json:
+def preview(
+    context: Context, client: Client, shelf: Shelf, *, public_url: str | None, issuer_by_eks: str = ""
+) -> Json:
     """The changes and what else there is to say.
 
     Args:
@@ -32,6 +34,7 @@ def preview(context: Context, client: Client, shelf: Shelf, *, public_url: str |
         client: Of the cluster.
         shelf: Where published issuers stand.
         public_url: Of the hub.
+        issuer_by_eks: The issuer that EKS names, where the cluster was reached by it.
 
     Raises:
         kube.errors.KubeError: the cluster did not answer, or refuses an object.
@@ -39,7 +42,7 @@ def preview(context: Context, client: Client, shelf: Shelf, *, public_url: str |
     """
     memory = Memory(context.generation, context.since, context.manifest, context.connection)
     memory.server = connecting.check_rights(client, connecting.check_version(client))
-    memory.identity = issuer.discover(context, client, shelf, public_url=public_url)
+    memory.identity = issuer.discover(context, client, shelf, public_url=public_url, by_eks=issuer_by_eks)
     context = replace(context, identity=memory.identity, server=memory.server)
     wanted = tuple(key for key, add_on in ADD_ONS.items() if add_on.enabled(context.manifest))
     seen = applying.look(client, context.uid)

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from controller import rights
+from controller.errands import Errands
+from controller.settings import ControllerSettings
 from fleet import connections as fleet_connections
 from fleet import external_ids
+from fleet.errands import ErrandKind
+from fleet.records import Errand
 from kube.client import Client
 from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP
 from sandbox.world import SandboxCluster, World
@@ -411,6 +415,44 @@ def test_an_issuer_that_eks_does_not_know_blocks(whole: Eks) -> None:
     whole.hub.run()
     codes = {issue.code for add_on in whole.hub.status().add_ons.values() for issue in add_on.issues}
     assert "EksIssuerDiffers" in codes
+
+
+def errand(hub: Hub, kind: ErrandKind, **body: Any) -> Any:
+    """What a controller answers to somebody who waits."""
+    settings = ControllerSettings(agent_image="x", allow_loopback=True, aws_principal=HUB_USER)
+    asked = Errand("1", hub.uid, 0, kind, body, hub.clock.now(), "alice")
+    return Errands(hub.database, settings, clock=hub.clock).do(asked)
+
+
+def test_the_doctor_goes_in_by_eks_too(whole: Eks) -> None:
+    whole.hub.settle()
+    hops = errand(whole.hub, ErrandKind.DOCTOR)["hops"]
+    reached = {hop["name"]: hop["message"] for hop in hops if hop["succeeded"]}
+    assert {"connection", "api server", "rights", "issuer"} <= reached.keys()
+    assert reached["connection"] == f"stored, to {whole.world.clusters[whole.name].url}"
+
+
+def test_the_doctor_names_the_role_that_refuses(bare: Eks) -> None:
+    bare.let_hub_assume(external_id="another")
+    bare.connect()
+    (hop,) = errand(bare.hub, ErrandKind.DOCTOR)["hops"]
+    assert (hop["name"], hop["code"]) == ("connection", "DeployRoleRefused")
+    assert "--role-name deploy" in hop["remedy"]
+
+
+def test_the_doctor_misses_the_access_entry(bare: Eks) -> None:
+    bare.let_hub_assume()
+    bare.connect()
+    *_, hop = errand(bare.hub, ErrandKind.DOCTOR)["hops"]
+    assert hop["code"] == "EksNoAccessEntry"
+    assert f"--principal-arn {DEPLOY} " in hop["remedy"]
+
+
+def test_a_manifest_is_previewed_by_eks(whole: Eks) -> None:
+    whole.hub.settle()
+    stored = whole.hub.stored()
+    found = errand(whole.hub, ErrandKind.PREVIEW, manifest=stored.manifest, settings=stored.settings)
+    assert "error" not in found
 
 
 def test_no_secret_stands_in_a_status_or_event(whole: Eks) -> None:
