@@ -129,12 +129,13 @@ PROVIDERS: Mapping[str, Member] = {
             spot_allocation_strategy=_text("spotAllocationStrategy", "lowest-price"),
             subnet_ids=Member("subnetIds", "set"),
             extra_security_group_ids=Member("extraSecurityGroupIds", "set"),
+            cpu_options=_block("cpuOptions", nested_virtualization=_text("nestedVirtualization")),
         ),
         autoscaler=_AUTOSCALER,
     ),
 }
 # Blocks that the wire has as one object; every other block is a list there.
-_ONE_OBJECT = {"networking", "autoscaler", "image", "overrideImage", "scrapeAnnotated"}
+_ONE_OBJECT = {"networking", "autoscaler", "image", "overrideImage", "cpuOptions"}
 ADD_ONS: Mapping[str, Member] = {
     **{
         name: Member(wire, "switch")
@@ -155,6 +156,9 @@ ADD_ONS: Mapping[str, Member] = {
     "aws_ecr": _block("awsECR", **_ROLE),
     "aws_elb": _block("awsELB", **_ROLE),
     "azure_acr": _block("azureACR", client_id=_text("clientId")),
+    "byok": _block("byok"),
+    "kubevirt": _block("kubevirt"),
+    "node_local_dns": _block("nodeLocalDns"),
 }
 _FIREWALL = {"source_cidr": _text("sourceCIDR"), "description": _text("description")}
 

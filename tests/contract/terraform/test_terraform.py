@@ -83,6 +83,7 @@ AWS: Attributes = {
                     "override_image": [{"exact": "ami-123"}],
                     "subnet_ids": ["subnet-b", "subnet-a"],
                     "extra_security_group_ids": ["sg-9", "sg-3"],
+                    "cpu_options": [{"nested_virtualization": "enabled"}],
                     "max_size": 3,
                 }
             ],

@@ -76,3 +76,37 @@ def test_tags_that_are_taken_come_back_as_sent(hub: Hub, tags: dict[str, Any]) -
     )
     if answer.status_code < 300:
         assert hub.show("demo")["tags"] == tags
+
+
+TERMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "op": st.sampled_from(["=", "!=", "~", ">", ">=", "<", "<=", "exists", "!exists", "=="]),
+        "property": TEXTS
+        | st.sampled_from(["spec.addOns", "status.addOns.awsECR.issues.code", "*", "tags.a"]),
+        "tag": TEXTS,
+        "rel": TEXTS,
+        "value": JSON,
+    },
+)
+
+
+@MANY
+@given(
+    match=st.sampled_from(["all", "any", "none"]) | JSON,
+    terms=st.lists(TERMS, max_size=3) | JSON,
+    sort=st.fixed_dictionaries({}, optional={"by": TEXTS, "order": st.sampled_from(["asc", "desc"]) | TEXTS}),
+    after=st.none() | st.text(max_size=20) | JSON.map(json.dumps),
+)
+def test_no_query_is_an_error_of_ours(hub: Hub, match: Any, terms: Any, sort: Any, after: str | None) -> None:
+    hub.put({**manifest(), "tags": {"a": 1, "demo": "x"}})
+    body = {"spec": {"match": match, "terms": terms, "sort": sort}}
+    query = {} if after is None else {"after": after.encode(errors="surrogatepass")}
+    answer = hub.call(
+        "POST",
+        "/org/acme/mk8s/-query",
+        data=json.dumps(body),
+        content_type="application/json",
+        query_string=query,
+    )
+    assert answer.status_code in {200, 400}, answer.text
