@@ -60,10 +60,10 @@ def run() -> None:
             "PULLPASS_BOOTSTRAP_TOKEN": TOKEN,
             "PULLPASS_LOG_LEVEL": "warning",
         }
-        with _server([sys.executable, "-m", "cli", "serve"], environment) as port:
+        with served([sys.executable, "-m", "cli", "serve"], environment) as port:
             _fill(port)
             ours = {name: measure(load) for name, load in _loads(port).items()}
-        with _server([sys.executable, "-m", "tests.bench.api", "bare"], environment) as port:
+        with served([sys.executable, "-m", "tests.bench.api", "bare"], environment) as port:
             bare = {name: measure(load) for name, load in _loads(port).items()}
     print(f"{'api':24}{'ours/s':>10}{'p99 ms':>10}{'bare/s':>10}{'p99 ms':>10}{'ratio':>8}")
     for name, measured in ours.items():
@@ -105,7 +105,7 @@ def _fill(port: int) -> None:
 
 
 @contextmanager
-def _server(command: list[str], environment: dict[str, str]) -> Iterator[int]:
+def served(command: list[str], environment: dict[str, str]) -> Iterator[int]:
     port = free_port()
     process = subprocess.Popen(command, env={**environment, "PULLPASS_PORT": str(port)})
     pool = urllib3.PoolManager(retries=urllib3.Retry(connect=60, backoff_factor=0.05))
