@@ -13,6 +13,7 @@ from fleet.records import ClusterKey, Role
 from schemas import connection, eks
 from schemas.connection import Connection
 from schemas.eks import EksCluster
+from schemas.status import Json
 from schemas.times import format_time
 
 
@@ -42,9 +43,10 @@ def put(org: str, name: str) -> Response:
     )
 
 
-def _named(found: EksCluster) -> dict[str, str]:
+def _named(found: EksCluster) -> Json:
     """What was taken, defaults filled in: no external id of a later role is repeated."""
-    return {"cluster": found.cluster, "region": found.region, "roleArn": found.role_arn}
+    roles = [role.role_arn for role in found.roles]
+    return {"cluster": found.cluster, "region": found.region, "roles": roles}
 
 
 def stored(database: Database, uid: str) -> Connection | None:

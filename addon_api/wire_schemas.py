@@ -197,7 +197,7 @@ SCHEMAS: Mapping[str, Json | type[Schema]] = {
             "expiresAt": {**_nullable("string"), "format": "date-time"},
             "renewable": _BOOLEAN,
             "eks": {
-                **_object({"cluster": _TEXT, "region": _TEXT, "roleArn": _TEXT}),
+                **_object({"cluster": _TEXT, "region": _TEXT, "roles": _list(_TEXT)}),
                 "type": ["object", "null"],
             },
         }

@@ -100,7 +100,7 @@ def test_an_eks_cluster_is_named_and_the_rest_is_the_manifests(hub: Hub) -> None
         "eks": {
             "cluster": "prod",
             "region": "eu-central-1",
-            "roleArn": "arn:aws:iam::333333333333:role/inner",
+            "roles": ["arn:aws:iam::210987654321:role/deploy", "arn:aws:iam::333333333333:role/inner"],
         },
     }
     stored = connections.read(hub.database, hub.stored("demo").uid)
