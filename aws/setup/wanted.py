@@ -16,7 +16,7 @@ from typing import Any
 from aws.arns import RoleArn
 from aws.permissions_policy import PULL_ACTIONS, permissions_policy
 from aws.registry_hosts import RegistryHost, partition_of
-from aws.trust_policy import TrustedWorkload, trust_policy
+from aws.trust_policy import ACCOUNT_PLACEHOLDER, TrustedWorkload, trust_policy
 
 Document = dict[str, Any]
 
@@ -162,7 +162,12 @@ class Wanted:
 
     @property
     def other_sides(self) -> tuple[OtherSide, ...]:
-        """One for each private registry in an account that is not the role's, by account and region."""
+        """One for each private registry in an account that is not the role's, by account and region.
+
+        None as long as the role's account is a placeholder: whose registry it is cannot be told then.
+        """
+        if self.role.account == ACCOUNT_PLACEHOLDER:
+            return ()
         elsewhere = {
             (registry.account, registry.region)
             for registry in self.permissions.registries
