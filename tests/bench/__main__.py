@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-FIGURES = ("api", "console", "requests", "fleet_size", "node", "pulls", "pull_secrets")
+FIGURES = ("api", "cli", "console", "requests", "fleet_size", "node", "pulls", "pull_secrets")
 
 print(
     f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start"

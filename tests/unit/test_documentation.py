@@ -16,15 +16,15 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 
 
-def commands(group: click.Group, prefix: str = "pullpass") -> list[str]:
+def commands(group: click.Group, prefix: str = "pullpass") -> dict[str, click.Command]:
     context = click.Context(group)
-    names: list[str] = []
+    found: dict[str, click.Command] = {}
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         full = f"{prefix} {name}"
-        names += commands(command, full) if isinstance(command, click.Group) else [full]
-    return names
+        found |= commands(command, full) if isinstance(command, click.Group) else {full: command}
+    return found
 
 
 def headings(page: str) -> set[str]:
@@ -33,6 +33,20 @@ def headings(page: str) -> set[str]:
 
 def test_every_command_has_a_section_and_no_section_is_left_over() -> None:
     assert set(commands(main)) == headings("reference/cli.md")
+
+
+@pytest.mark.parametrize("name", commands(main))
+def test_every_option_is_in_its_commands_section_or_among_those_of_all(name: str) -> None:
+    page = (DOCS / "reference/cli.md").read_text()
+    of_all = page.partition("\n## ")[0]
+    section = page.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    undocumented = [
+        option.opts
+        for option in commands(main)[name].params
+        if isinstance(option, click.Option)
+        if not any(re.search(rf"(?<![\w-]){flag}(?![\w-])", of_all + section) for flag in option.opts)
+    ]
+    assert [] == undocumented
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
