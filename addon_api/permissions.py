@@ -15,7 +15,7 @@ from fleet import clusters, tokens
 from fleet.records import ClusterKey, Role
 
 _DESCRIPTIONS: Mapping[str, str] = {
-    "view": "Read clusters, events and the audit trail",
+    "view": "Read clusters, their events and audit",
     "create": "Create clusters",
     "edit": "Change clusters and their add-ons",
     "delete": "Remove clusters",

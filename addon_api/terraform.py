@@ -45,15 +45,15 @@ def resource(cluster: Cluster) -> str:
         f'resource "cpln_mk8s" {_text(name)} {{',
         f"  name        = {_text(name)}",
         f"  description = {_text(name if description is None else description)}",
+        f"  version     = {_text(manifest['spec']['version'])}",
     ]
     if tags:
-        lines += _map("tags", tags, _INDENT)
+        lines += ["", *_map("tags", tags, _INDENT)]
     lines += _specification(manifest["spec"])
     return "\n".join([*lines, "}", ""])
 
 
 def _specification(spec: Mapping[str, Any]) -> Iterator[str]:
-    yield f"  version     = {_text(spec['version'])}"
     for rule in spec.get("firewall") or ():
         yield from _block("firewall", rule, _INDENT)
     for provider, body in spec["provider"].items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func
 from sqlalchemy.sql.elements import ColumnElement
 
 from fleet import standing, tables
@@ -47,6 +47,9 @@ _COLUMNS: Mapping[str, ColumnElement[str]] = {
     "status.standing": _clusters.standing,
     "spec.addOns.awsECR.roleArn": _clusters.role_arn,
 }
+
+_UNSEARCHED = _clusters.search.is_(None)  # a release before stored the row
+_CUT_OFF = func.length(_clusters.search) >= standing.MOST_SEARCHED  # a tag may stand behind the end
 
 
 def page(
@@ -147,7 +150,7 @@ def _narrowing(query: Query) -> Iterator[ColumnElement[bool]]:
 def _condition(term: Term) -> ColumnElement[bool] | None:
     value = in_words(term.value)
     if term.of is Of.PROPERTY and term.key == language.ANYTHING:
-        return _contains(_clusters.search, value.lower())
+        return _UNSEARCHED | _contains(_clusters.search, value.lower())
     if term.of is Of.PROPERTY and term.key in _COLUMNS and term.op == "=":
         return _COLUMNS[term.key] == value
     if term.of is Of.PROPERTY and term.key == "name" and term.op == "~":
@@ -155,10 +158,11 @@ def _condition(term: Term) -> ColumnElement[bool] | None:
     if term.of is Of.TAG and term.key != language.ANYTHING and term.op in {"=", "exists"}:
         # A number has several spellings; that the tag is there at all narrows enough.
         exact = value if term.op == "=" and isinstance(term.value, str) else ""
-        return _contains(_clusters.search, f"{term.key}={exact}".lower())
+        return _UNSEARCHED | _CUT_OFF | _contains(_clusters.search, f"{term.key}={exact}".lower())
     return None
 
 
 def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    text = text.replace("\x00", "")  # which `search` leaves out
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.like(f"%{escaped}%", escape="\\")

@@ -33,7 +33,7 @@ class Standing(StrEnum):
     DISABLED = "Disabled"
 
 
-_MOST_SEARCHED = 500  # an index holds it, whose rows PostgreSQL keeps under 2,704 bytes
+MOST_SEARCHED = 500  # an index holds it, whose rows PostgreSQL keeps under 2,704 bytes
 _WORST_FIRST = (
     State.FAILED,
     State.BLOCKED,
@@ -87,7 +87,7 @@ def search_text(cluster: Cluster) -> str:
     tags = (f"{key}={value}" for key, value in (manifest.get("tags") or {}).items())
     parts = (cluster.key.name, *(spec.get("provider") or {}), role, *tags, manifest.get("description"))
     text = "\n".join(str(part) for part in parts if part).lower().replace("\x00", "")
-    return text.encode(errors="ignore").decode()[:_MOST_SEARCHED]
+    return text.encode(errors="ignore").decode()[:MOST_SEARCHED]
 
 
 def _worst(states: set[State]) -> Standing:

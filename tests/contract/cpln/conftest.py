@@ -5,16 +5,23 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fleet.database import Database
 from fleet.sealing import Sealer
 from tests.support.cpln import Cpln, require_cpln
 from tests.support.hub import Hub, make_hub
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 SEALER = Sealer((bytes(32),))
 
@@ -42,15 +49,31 @@ def hub(migrated: Path, tmp_path: Path) -> Iterator[Hub]:
     database.close()
 
 
-@pytest.fixture
-def endpoint(hub: Hub) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, hub.app, threaded=True, request_handler=Quiet)
+@contextmanager
+def served(app: WSGIApplication) -> Iterator[str]:
+    """The address under which `app` answers on loopback."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def endpoint(hub: Hub) -> Iterator[str]:
+    with served(hub.app) as address:
+        yield address
+
+
+@pytest.fixture
+def under_a_path(hub: Hub, cpln: Cpln) -> Iterator[Cpln]:
+    """`cpln` with an endpoint that has a path, behind which the hub is mounted."""
+    with served(DispatcherMiddleware(NotFound(), {"/pullpass": hub.app})) as address:
+        yield replace(cpln, endpoint=f"{address}/pullpass")
 
 
 @pytest.fixture

@@ -117,3 +117,13 @@ def test_a_slash_at_the_end_of_the_endpoint_does_no_harm(hub: Hub, cpln: Cpln, e
     hub.put(manifest())
     slashed = Cpln(cpln.program, f"{endpoint}/", cpln.token, cpln.home)
     assert slashed.read("mk8s", "get", "demo")["name"] == "demo"
+
+
+def test_an_endpoint_with_a_path_serves_everything(hub: Hub, under_a_path: Cpln) -> None:
+    names = [f"c{number:03}" for number in range(51)]
+    for name in names:
+        hub.put(manifest(name))
+    assert names == under_a_path.done("mk8s", "get", "--max", "0", "-o", "names").split()
+    assert names == under_a_path.done("mk8s", "query", "--max", "0", "-o", "names").split()
+    assert under_a_path.done("mk8s", "clone", "c000", "--name", "copy", "-o", "names").strip() == "copy"
+    assert under_a_path.done("mk8s", "get", "copy", "-o", "tf").startswith("# terraform import")

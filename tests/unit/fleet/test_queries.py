@@ -91,6 +91,22 @@ def test_an_id(database: Database, fleet: dict[str, Cluster]) -> None:
     assert ["bb1"] == names(ask(database, {"property": "id", "value": fleet["bb1"].uid}))
 
 
+def test_a_tag_behind_the_end_of_what_is_searched_is_found(database: Database, admin: Principal) -> None:
+    tags = {f"t{number:02}": "x" * 30 for number in range(40)} | {"last\x00": "v\x00w"}
+    clusters.put(
+        database, admin, ClusterKey("acme", "aa1"), Wish({**manifest(), "name": "aa1", "tags": tags}), now=NOW
+    )
+    assert ["aa1"] == names(ask(database, {"tag": "t39", "value": "x" * 30}))
+    assert ["aa1"] == names(ask(database, {"tag": "last\x00", "value": "v\x00w"}))
+
+
+def test_a_row_of_a_release_before_is_looked_at(database: Database, fleet: dict[str, Cluster]) -> None:
+    with database.write() as session:
+        session.exec_driver_sql("UPDATE clusters SET search = NULL")
+    assert ["bb1"] == names(ask(database, {"tag": "team", "value": "blue"}))
+    assert ["bb1"] == names(ask(database, {"property": "*", "op": "~", "value": "blue"}))
+
+
 @pytest.mark.parametrize(("match", "expected"), [("any", ["aa1", "bb1", "cc1"]), ("none", ["dd1", "ee1"])])
 def test_any_and_none_look_at_every_cluster(
     database: Database, fleet: dict[str, Cluster], match: str, expected: list[str]
