@@ -6,6 +6,7 @@ admin has to do.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -123,12 +124,23 @@ def checks(mistakes: tuple[Mistake, ...]) -> tuple[Check, ...]:
 def _page(name: str, *, refused: Refused | None = None, empty: bool = False) -> str:
     cluster: Any = context().api.get(principal(), "mk8s", name)
     command = f"pullpass connect {name} --org {shlex.quote(org())} --context CONTEXT"
+    aws = (cluster["spec"].get("provider") or {}).get("aws")
+    eks = None
+    if aws is not None:
+        external = context().api.get(principal(), "-external-id")
+        eks = {
+            "command": f"pullpass connect {name} --org {shlex.quote(org())} --eks CLUSTER",
+            "role": aws["deployRoleArn"],
+            "external_id": external["externalId"],
+            "trust_policy": json.dumps(external["trustPolicy"], indent=2),
+        }
     return render_template(
         "connect.html",
         cluster=cluster,
         may_connect=principal().role >= Role.ADMIN,
         endpoint=request.host_url.rstrip("/"),
         command=command,
+        eks=eks,
         created=request.args.get("told") == "created",
         refused=refused,
         checks=checks(refused.mistakes) if refused is not None else (),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet import connections
+from fleet import connections, external_ids
 from tests.support.console import Browser, Console, words
 from tests.support.hub import CONNECTION, manifest
 from web.api import Mistake
@@ -50,6 +50,29 @@ def test_the_command_is_whole(browser: Browser) -> None:
     assert "export PULLPASS_ENDPOINT=http://localhost PULLPASS_TOKEN=…" in text
     assert "pullpass connect demo --org acme --context CONTEXT" in text
     assert "pullpass connect demo --org acme --context CONTEXT --print" in text
+
+
+AWS = {
+    "aws": {
+        "region": "eu-central-1",
+        "deployRoleArn": "arn:aws:iam::210987654321:role/deploy",
+        "vpcId": "vpc-1",
+        "image": {"recommended": "amazon/al2023"},
+    }
+}
+
+
+def test_an_eks_cluster_may_be_entered_by_a_role(console: Console, browser: Browser) -> None:
+    console.hub.put(manifest(provider=AWS))
+    text = browser.text(CONNECT)
+    assert "pullpass connect demo --org acme --eks CLUSTER" in text
+    assert external_ids.of_organisation(console.hub.database, "acme") in text
+    assert "sts:ExternalId" in text
+
+
+@pytest.mark.usefixtures("here")
+def test_other_clusters_are_not_shown_the_way_by_eks(browser: Browser) -> None:
+    assert "--eks" not in browser.text(CONNECT)
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
