@@ -62,13 +62,20 @@ def resource_of_all(org: str) -> Response:
 
 def _own_address() -> str | None:
     """The URL under which the asker reached this hub, None where that cannot be told without a doubt."""
-    host = request.host
+    host = _forwarded("Host") or request.host
     public = context().settings.public_url
     if public is not None and urlsplit(public).netloc == host:
         return public.rstrip("/")
-    if request.is_secure or request.headers.get("X-Forwarded-Proto") == "https":
+    if host != request.host:
+        return None  # a proxy that changes the host may well change the path, too
+    if request.is_secure or _forwarded("Proto") == "https":
         return f"https://{host}{request.script_root}"
     return f"http://{host}{request.script_root}" if _is_loopback(host) else None
+
+
+def _forwarded(name: str) -> str:
+    """What the outermost proxy says of the request as it got it, "" where none says anything."""
+    return request.headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip()
 
 
 def _is_loopback(host: str) -> bool:

@@ -41,14 +41,22 @@ def test_discovery_never_names_plain_http_elsewhere(hub: Hub) -> None:
     assert endpoints(hub, "hub.example.org") == {}
 
 
-def test_discovery_believes_a_proxy_that_says_https(hub: Hub) -> None:
-    found = endpoints(hub, "hub.example.org", **{"X-Forwarded-Proto": "https"})
+@pytest.mark.parametrize("said", ["https", "https, http"])
+def test_discovery_believes_a_proxy_that_says_https(hub: Hub, said: str) -> None:
+    found = endpoints(hub, "hub.example.org", **{"X-Forwarded-Proto": said})
     assert found["terraform-exporter"] == "https://hub.example.org/terraform-exporter"
 
 
 def test_discovery_knows_its_public_url(hub: Hub) -> None:
     found = endpoints(hub, PUBLIC_URL.removeprefix("https://"))
     assert found["terraform-exporter"] == f"{PUBLIC_URL}/terraform-exporter"
+
+
+def test_discovery_names_nothing_behind_a_proxy_that_changes_the_host(hub: Hub) -> None:
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "hub.example.org"}
+    assert endpoints(hub, "127.0.0.1:8080", **headers) == {}
+    headers["X-Forwarded-Host"] = PUBLIC_URL.removeprefix("https://")
+    assert endpoints(hub, "127.0.0.1:8080", **headers)["terraform-exporter"].startswith(f"{PUBLIC_URL}/")
 
 
 def test_discovery_keeps_a_path_of_the_public_url(database: Database) -> None:
