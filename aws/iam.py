@@ -21,7 +21,7 @@ from aws.setup.iam_state import IamState, ProviderState, Quotas, RoleState
 from aws.setup.quotas import PROVIDERS_CODE
 from aws.setup.steps import Step
 from aws.setup.trust import providers_named
-from aws.setup.wanted import Provider, Wanted
+from aws.setup.wanted import ROLE_DESCRIPTION, Provider, Wanted
 from aws.user_session import failures
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _ABSENT = "NoSuchEntity"
 # IAM takes some seconds to know everywhere what was just made; in seconds, between tries.
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 8.0)
 _BUSY = ("ConcurrentModification", "ConcurrentModificationException")
-_DESCRIPTION = "Made by Pullpass: lets clusters pull images from Amazon ECR"
 
 
 def read_state(
@@ -112,7 +111,7 @@ def _carry_out(client: IAMClient, step: Step) -> None:  # noqa: C901, PLR0912 - 
                 Path=step.path,
                 AssumeRolePolicyDocument=compact(step.trust_policy),
                 MaxSessionDuration=step.max_session_seconds,
-                Description=_DESCRIPTION,
+                Description=ROLE_DESCRIPTION,
                 Tags=_tags(step.tags),
             )
         case steps.UpdateTrustPolicy():

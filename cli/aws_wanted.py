@@ -89,6 +89,7 @@ def wanted_for(
             registries=_registries(members, role, choices, region, to_print=to_print),
             repositories=choices.repositories or ("*",),
             pull_through=choices.pull_through,
+            exact=bool(choices.repositories or choices.pull_through or choices.registries or choices.public),
         ),
     )
     if not wanted.trusted:

@@ -25,25 +25,29 @@ class Lack:
     denied: bool = False
 
 
-def lacks(wanted: Document, held: Iterable[Mapping[str, Any]]) -> tuple[Lack, ...]:
-    """What `wanted` (allowing statements only) asks for and the documents `held` together do not give."""
+def lacks(wanted: Document, held: Iterable[Mapping[str, Any]], *, partly: bool = False) -> tuple[Lack, ...]:
+    """What `wanted` (allowing statements only) asks for and the documents `held` together do not give.
+
+    With `partly` an action counts as given where some of its resource is: somebody narrowed it, and knows why.
+    """
     given = [
         statement for document in held for statement in statements(document) if isinstance(statement, Mapping)
     ]
     allowing = [one for one in given if one.get("Effect") == "Allow" and not one.get("Condition")]
     denying = [one for one in given if one.get("Effect") == "Deny"]
+    allows, denies = (_may_touch, _covers) if partly else (_covers, _may_touch)
     found = []
     for statement in statements(wanted):
         for action in listed(statement.get("Action")):
             for resource in listed(statement.get("Resource")):
-                denied = any(_may_touch(one, action, resource) for one in denying)
-                if denied or not any(_covers(one, action, resource) for one in allowing):
+                denied = any(denies(one, action, resource) for one in denying)
+                if denied or not any(allows(one, action, resource) for one in allowing):
                     found.append(Lack(action, resource, denied))
     return tuple(found)
 
 
 def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    """Whether an allowing statement holds all of `resource`, which may have globs of its own."""
+    """Whether a statement holds all of `resource`, which may have globs of its own."""
     return _action_matches(statement, action) and any(
         _pattern(str(pattern), blind=False).fullmatch(resource)
         for pattern in listed(statement.get("Resource"))
@@ -51,7 +55,7 @@ def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
 
 
 def _may_touch(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    """Whether a denying statement may hold some of `resource`, its conditions (unknown here) fulfilled or not."""
+    """Whether a statement may hold some of `resource`, its conditions (unknown here) fulfilled or not."""
     if not _action_matches(statement, action):
         return False
     if "NotResource" in statement:

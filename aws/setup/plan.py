@@ -28,10 +28,14 @@ from aws.setup.steps import (
     UntagRole,
     UpdateTrustPolicy,
 )
-from aws.setup.wanted import INLINE_POLICY_NAME, PULL_ONLY, Provider, Wanted, managed_policy_arn
-
-# On a role, names the managed policy that we attached: attachments themselves carry no tags.
-ATTACHED_TAG = "pullpass.dev/attached"
+from aws.setup.wanted import (
+    ATTACHED_TAG,
+    INLINE_POLICY_NAME,
+    PULL_ONLY,
+    Provider,
+    Wanted,
+    managed_policy_arn,
+)
 
 
 def plan(wanted: Wanted, state: IamState) -> Plan:
@@ -102,7 +106,7 @@ def _new_role(wanted: Wanted, state: IamState) -> Plan:
             obstacles=(quotas.trust_policy_too_long(role.partition, size, state.quotas.trust_policy),)
         )
     policy, managed = wanted.inline_policy, wanted.managed_policy_arn
-    tags = dict(wanted.tags) | ({ATTACHED_TAG: PULL_ONLY} if managed is not None else {})
+    tags = wanted.role_tags
     names = tuple(sorted(cluster.name for cluster in wanted.trusted))
     steps: list[Step] = [
         CreateRole(
@@ -189,9 +193,12 @@ def _least(wanted: Wanted, state: IamState, role: RoleState) -> Plan:
         for arn, held in role.attached.items()
         if held is not None and not (attached_by_us and arn == pull_only)
     ]
-    if own is None and not permissions.lacks(policy, others):
-        notes = (f"the other policies of {role.arn} allow the pulls already",)
-    elif own is None or not same(own, policy):
+    partly = not wanted.permissions.exact
+    if own is None and not permissions.lacks(policy, others, partly=partly):
+        notes = (f"the other policies of {role.arn} allow pulls already",)
+    elif own is None or not (
+        same(own, policy) or (partly and not permissions.lacks(policy, [own], partly=True))
+    ):
         replaces = own is not None
         steps.append(PutInlinePolicy(role.arn, name, INLINE_POLICY_NAME, policy, replaces=replaces))
         obstacles = _inline_size(policy, state, role.inline)
@@ -223,9 +230,9 @@ def _denied(wanted: Wanted, role: RoleState) -> tuple[str, ...]:
     if policy is None:
         return ()
     attached = (document for document in role.attached.values() if document is not None)
-    found = {
-        lack.action for lack in permissions.lacks(policy, [*role.inline.values(), *attached]) if lack.denied
-    }
+    held = [*role.inline.values(), *attached]
+    partly = not wanted.permissions.exact
+    found = {lack.action for lack in permissions.lacks(policy, held, partly=partly) if lack.denied}
     return (f"a policy of {role.arn} may deny {', '.join(sorted(found))}",) if found else ()
 
 

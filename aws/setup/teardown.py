@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from aws.setup import trust
 from aws.setup.iam_state import IamState, ProviderState, RoleState
-from aws.setup.plan import ATTACHED_TAG
 from aws.setup.steps import (
     DeleteInlinePolicy,
     DeleteProvider,
@@ -21,7 +20,7 @@ from aws.setup.steps import (
     UntagRole,
     UpdateTrustPolicy,
 )
-from aws.setup.wanted import INLINE_POLICY_NAME, MANAGED_BY, Wanted, managed_policy_arn
+from aws.setup.wanted import ATTACHED_TAG, INLINE_POLICY_NAME, MANAGED_BY, Wanted, managed_policy_arn
 
 _STACK_TAG = "aws:cloudformation:stack-id"
 

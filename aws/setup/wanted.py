@@ -25,6 +25,9 @@ PULL_ONLY = "AmazonEC2ContainerRegistryPullOnly"
 NODE_READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
 NODE_ROLE_NAME = "pullpass-node"  # of the role that formats print for nodes on EC2
 MANAGED_BY = ("managed-by", "pullpass")  # the tag that says: ours to remove
+# On a role, names the managed policy that we attached: attachments themselves carry no tags.
+ATTACHED_TAG = "pullpass.dev/attached"
+ROLE_DESCRIPTION = "Made by Pullpass: lets clusters pull images from Amazon ECR"
 SHORTEST_SESSION = 3600  # seconds; IAM takes no shorter maximum, and Pullpass needs no longer one
 LONGEST_SESSION = 43_200
 
@@ -69,13 +72,15 @@ class Permissions:
     """What the role may pull.
 
     `registries` are those of the clusters, private ones and ECR Public; `repositories` names with IAM's globs;
-    `pull_through` prefixes of pull-through cache rules. All but `kind` matter for `LEAST` only.
+    `pull_through` prefixes of pull-through cache rules. All but `kind` matter for `LEAST` only. `exact`: a person said
+    so now; else a policy that is there and allows fewer repositories, or more besides, is left as somebody made it.
     """
 
     kind: PermissionsKind = PermissionsKind.LEAST
     registries: tuple[RegistryHost, ...] = ()
     repositories: tuple[str, ...] = ("*",)
     pull_through: tuple[str, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,11 @@ class Wanted:
     def tags(self) -> Mapping[str, str]:
         """On everything that is created."""
         return dict([MANAGED_BY]) | {"pullpass.dev/organisation": self.organisation}
+
+    @property
+    def role_tags(self) -> Mapping[str, str]:
+        """On the role, when it is created."""
+        return dict(self.tags) | ({} if self.managed_policy_arn is None else {ATTACHED_TAG: PULL_ONLY})
 
     @property
     def other_sides(self) -> tuple[OtherSide, ...]:

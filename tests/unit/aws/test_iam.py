@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from types_boto3_service_quotas import ServiceQuotasClient
 
 World = AwsUnderTest
+ROOT = Path(__file__).parents[3]
 ACCOUNT = "210987654321"
 SECOND = "https://pullpass.acme.com/oidc/2"
 PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
@@ -301,3 +304,23 @@ def test_a_full_account_is_an_obstacle_before_anything_is_made(
         world.aws.create_oidc_provider(ACCOUNT, f"https://pullpass.acme.com/full/{number}", [])
     found = plan(wish(), iam.read_state(sandbox, wish(), quotas=quotas))
     assert ["TooManyProviders"] == [obstacle.code for obstacle in found.obstacles]
+
+
+def documented_rights() -> list[str]:
+    page = (ROOT / "docs/how-to/aws-setup.md").read_text()
+    return sorted(
+        set(re.findall(r"\b(?:iam|servicequotas):[A-Z]\w+", page.partition("## When you may not")[0]))
+    )
+
+
+def test_the_rights_that_the_documentation_names_are_enough(world: World) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/ann"
+    world.aws.create_user(user, allow=documented_rights())
+    key = world.aws.create_access_key(user)
+    client = client_of(world, "iam", key.access_key_id, key.secret_access_key)
+    managed = wish(permissions=Permissions(kind=PermissionsKind.PULL_ONLY))
+    set_up(client, wish())
+    set_up(client, replace(managed, max_session_seconds=7200))
+    set_up(client, wish(ACCOUNT, ISSUER, SECOND))
+    assert "DeleteRole" in take_down(client, wish(ACCOUNT, ISSUER, SECOND), f"uid-{ISSUER}", f"uid-{SECOND}")
+    client.close()

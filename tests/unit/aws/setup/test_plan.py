@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from aws import registry_hosts
 from aws.setup import steps
 from aws.setup.documents import counted_size
 from aws.setup.iam_state import IamState, ProviderState, Quotas, RoleState
-from aws.setup.plan import ATTACHED_TAG, plan
+from aws.setup.plan import plan
 from aws.setup.wanted import (
+    ATTACHED_TAG,
     INLINE_POLICY_NAME,
     MANAGED_BY,
     Permissions,
@@ -134,12 +136,26 @@ def test_permissions_that_others_gave_are_enough(wanted: Wanted) -> None:
         wanted, there(wanted, inline={}, attached={"arn:aws:iam::aws:policy/AdministratorAccess": everything})
     )
     assert () == found.steps
-    assert "allow the pulls already" in found.notes[0]
+    assert "allow pulls already" in found.notes[0]
 
 
 def test_a_managed_policy_that_cannot_be_read_counts_for_nothing(wanted: Wanted) -> None:
     found = plan(wanted, there(wanted, inline={}, attached={"arn:aws:iam::123456789012:policy/own": None}))
     assert ["PutInlinePolicy"] == kinds(found)
+
+
+def test_a_policy_that_was_narrowed_stays_until_somebody_says_otherwise(wanted: Wanted) -> None:
+    narrow = replace(wanted, permissions=replace(wanted.permissions, repositories=("team/*",), exact=True))
+    assert () == plan(wanted, there(narrow)).steps
+    exact = replace(wanted, permissions=replace(wanted.permissions, exact=True))
+    assert ["PutInlinePolicy"] == kinds(plan(exact, there(narrow)))
+
+
+def test_a_narrowed_policy_without_a_registry_that_is_wanted_is_mended(wanted: Wanted) -> None:
+    elsewhere = registry_hosts.parse(f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com")
+    assert elsewhere is not None
+    moved = replace(wanted, permissions=replace(wanted.permissions, registries=(elsewhere,)))
+    assert ["PutInlinePolicy"] == kinds(plan(moved, there(wanted)))
 
 
 def test_our_policy_is_mended_and_others_stay(wanted: Wanted) -> None:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from aws.setup.iam_state import IamState, ProviderState, RoleState
-from aws.setup.plan import ATTACHED_TAG
 from aws.setup.steps import DeleteProvider, UpdateTrustPolicy
 from aws.setup.teardown import teardown
 from aws.setup.trust import NOBODY
-from aws.setup.wanted import INLINE_POLICY_NAME, MANAGED_BY, TrustedCluster, Wanted
+from aws.setup.wanted import ATTACHED_TAG, INLINE_POLICY_NAME, MANAGED_BY, TrustedCluster, Wanted
 
 ACCOUNT = "123456789012"
 OURS = dict([MANAGED_BY])
