@@ -1,7 +1,6 @@
 """boto3 clients that take every fact as an argument, and botocore's exceptions as ours.
 
-The only module that imports boto3; `aws.sts` and `aws.ecr` import it when they are first called, because it costs
-a command line a fifth of a second. A client made here reads no `~/.aws`, no environment and no instance metadata:
+`aws.sts` and `aws.ecr` import it when they are first called, because boto3 costs a command line a fifth of a second. A client made here reads no `~/.aws`, no environment and no instance metadata:
 the machine's own identity must never stand in for the cluster's, and where it is the one that was asked for,
 `aws.metadata` fetches it.
 """

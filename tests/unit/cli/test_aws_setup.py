@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -56,15 +58,19 @@ def empty(playground: Playground, iam: Any) -> Any:
 
 
 def pullpass(
-    playground: Playground, *arguments: str, account: str = ACCOUNT, **environment: str
+    playground: Playground,
+    *arguments: str,
+    account: str = ACCOUNT,
+    stdin: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(playground.directory)}
         | playground.environment(account=account)
-        | environment,
-        stdin=subprocess.DEVNULL,
+        | dict(environment or {}),
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -90,6 +96,24 @@ def test_from_an_empty_account_to_ready_and_nothing_more_to_do(playground: Playg
     again = pullpass(playground, "aws", "setup", "demo", "--yes")
     assert (0, f"AWS account {ACCOUNT} holds all that demo needs.\n") == (again.returncode, again.stdout)
     assert 0 == pullpass(playground, "aws", "status", "demo").returncode
+
+
+def test_on_a_terminal_it_asks_before_aws_and_before_the_hub(playground: Playground, empty: Any) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"y\nn\n")
+    try:
+        done = pullpass(playground, "aws", "setup", "demo", "--role-name", "made", stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert 0 == done.returncode, done.stderr
+    assert f"Do this in AWS account {ACCOUNT} as arn:aws:iam::{ACCOUNT}:user/administrator?" in done.stdout
+    assert ["made"] == [role["RoleName"] for role in empty.list_roles()["Roles"]]
+    assert (
+        f"later: pullpass addons enable demo awsECR --role-arn arn:aws:iam::{ACCOUNT}:role/made"
+        in done.stderr
+    )
+    assert "roleArn" not in playground.call("GET", "/demo")["spec"]["addOns"]["awsECR"]
 
 
 def test_what_is_broken_is_found_and_mended(playground: Playground, empty: Any) -> None:
@@ -172,7 +196,16 @@ def test_it_is_printed_for_others_without_asking_aws(
 ) -> None:
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
     done = pullpass(
-        playground, "aws", "setup", "demo", "--role-name", "made", "--format", form, *options, **nothing
+        playground,
+        "aws",
+        "setup",
+        "demo",
+        "--role-name",
+        "made",
+        "--format",
+        form,
+        *options,
+        environment=nothing,
     )
     assert 0 == done.returncode, done.stderr
     assert "oidc.eks.eu-central-1.amazonaws.com/id/" in done.stdout
@@ -187,5 +220,5 @@ def test_credentials_of_another_account_are_told_apart(playground: Playground, e
 
 def test_without_aws_credentials_it_says_how_to_get_some(playground: Playground, empty: Any) -> None:
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
-    done = pullpass(playground, "aws", "setup", "demo", "--role-name", "made", "--yes", **nothing)
+    done = pullpass(playground, "aws", "setup", "demo", "--role-name", "made", "--yes", environment=nothing)
     assert (1, True) == (done.returncode, "no AWS credentials found" in done.stderr)
