@@ -48,10 +48,12 @@ def doctor(*, hub: Hub, name: str, timeout: float, output_format: str) -> None:
 def _told(name: str, result: Json, cluster: Json, inside: Json) -> Iterator[str]:
     yield f"{click.style(name, bold=True)}  walked from the {result['verifiedFrom']} at {result['walkedAt']}"
     for hop in result["hops"]:
-        mark = _GOOD if hop["succeeded"] else _BAD
-        yield f"  {mark} {hop['name']:<12} {hop['message']}".rstrip()
-        if not hop["succeeded"] and hop["remedy"]:
-            yield f"    {click.style(hop['code'] + ':', fg='red', bold=True)} {click.style('do:', bold=True)} {hop['remedy']}"
+        if hop["succeeded"]:
+            yield f"  {_GOOD} {hop['name']:<12} {hop['message']}".rstrip()
+            continue
+        code = click.style(f"{hop['code']}:", fg="red", bold=True)
+        yield f"  {_BAD} {hop['name']:<12} {code} {hop['message']}"
+        yield f"    {click.style('do:', bold=True)} {hop['remedy']}"
     for left in result["notWalked"]:
         yield click.style(f"  · {left:<12} not walked", fg="bright_black")
     credentials = inside.get("credentials") or {}
@@ -60,5 +62,7 @@ def _told(name: str, result: Json, cluster: Json, inside: Json) -> Iterator[str]
         yield f"Seen from the {credentials.get('verifiedFrom', 'agent')} inside the cluster at {credentials['verifiedAt']}"
     else:
         yield "Nothing was proved from inside the cluster yet"
+    told = {hop["code"] for hop in result["hops"]}
     for issue in summary.issues(cluster):
-        yield from summary.told(issue)
+        if issue["code"] not in told:
+            yield from summary.told(issue)

@@ -9,8 +9,10 @@ A second start finds everything as it was left.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from aws.trust_policy import TrustedWorkload, subject, trust_policy
@@ -112,18 +114,18 @@ def world(configured: Settings, database: Database) -> Iterator[World]:
 
 
 def commands_to_try(configured: Settings) -> str:
-    """Three commands that show what this is about, with the token and the address filled in."""
-    base = f"http://127.0.0.1:{configured.port}/org/{configured.bootstrap_org}/mk8s"
+    """Four commands that show what this is about, with the token and the address filled in."""
+    program = Path(sys.argv[0]) if Path(sys.argv[0]).name == "pullpass" else Path("pullpass")
     return f"""\
-  export PULLPASS_TOKEN={configured.bootstrap_token}
+  export PULLPASS_ENDPOINT=http://127.0.0.1:{configured.port} PULLPASS_ORG={configured.bootstrap_org} PULLPASS_TOKEN={configured.bootstrap_token}
 
-  1. Enable awsECR on the healthy cluster:
-     curl -sX PATCH {base}/demo -H "Authorization: Bearer $PULLPASS_TOKEN" -H 'Content-Type: application/json' \\
-       -d '{{"spec": {{"addOns": {{"awsWorkloadIdentity": {{}}, "awsECR": {{"roleArn": "{ROLE}"}}}}}}}}'
-  2. A few seconds later, see it Ready, with its OIDC provider URL and trust policy:
-     curl -s {base}/demo -H "Authorization: Bearer $PULLPASS_TOKEN" | python3 -m json.tool
+  1. Enable awsECR on the healthy cluster, and see it get Ready:
+     {program} addons enable demo awsECR --role-arn {ROLE} --wait
+  2. See its OIDC provider URL and steps, and walk its whole chain now:
+     {program} clusters get demo
+     {program} doctor demo
   3. See what the cluster with the private issuer waits for, and the exact remedy:
-     curl -s {base}/edge -H "Authorization: Bearer $PULLPASS_TOKEN" | python3 -m json.tool"""
+     {program} clusters get edge"""
 
 
 def _prepare_aws(sandbox: World) -> None:

@@ -20,10 +20,14 @@ Json = Mapping[str, Any]
 _MARKS = {
     Mark.DONE: click.style("✓", fg="green"),
     Mark.BUSY: click.style("…", fg="cyan"),
+    Mark.BLOCKED: click.style("!", fg="yellow"),
     Mark.FAILED: click.style("✗", fg="red"),
     Mark.WAITING: click.style("·", fg="bright_black"),
+    Mark.ASIDE: click.style("-", fg="bright_black"),
 }
+_IN_THE_WAY = frozenset({Mark.BUSY, Mark.BLOCKED, Mark.FAILED})
 _LABEL_WIDTH = 14
+_STEP_WIDTH = 34
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _LEAST = 2  # of a unit: 90 seconds is said in seconds
 
@@ -63,7 +67,7 @@ def progress(cluster: Json) -> str:
     """Where the cluster is now, on one line: for logs."""
     words = [state_of(cluster)]
     for key, add_on in _add_ons(cluster).items():
-        step = next((step for step in journey.steps(key, add_on) if step.mark in {Mark.BUSY, Mark.FAILED}), None)
+        step = next((step for step in journey.steps(key, add_on) if step.mark in _IN_THE_WAY), None)
         if step is not None:
             words.append(f"{step.name}: {step.words}" if step.words else step.name)
             break
@@ -111,7 +115,7 @@ def _page(cluster: Json, now: datetime) -> Iterator[str]:
         yield ""
         yield f"{click.style(key, bold=True)}  {coloured(add_on['state'])}{_delivery(add_on)}"
         for step in journey.steps(key, add_on):
-            yield f"  {_MARKS[step.mark]} {step.name:<22}{step.words}".rstrip()
+            yield f"  {_MARKS[step.mark]} {step.name:<{_STEP_WIDTH}}{step.words}".rstrip()
     found = issues(cluster)
     if found:
         yield ""

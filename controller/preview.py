@@ -6,6 +6,7 @@ defaults of the cluster show, as they would at the real thing. Called by `contro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from controller.issuer import Shelf
 from controller.memory import Memory
 from kube.client import Client
 from kube.errors import NotFound
-from kube.objects import Object, ObjectKey
+from kube.objects import CONFIG_MAP, Object, ObjectKey
 from schemas.status import Json
 
 # What the server keeps for itself, and what says nothing to a reader.
@@ -96,4 +97,17 @@ def _change(key: ObjectKey, before: Object | None, after: Object | None) -> Json
 def _shown(obj: Object) -> dict[str, Any]:
     """What a person compares: no status, and nothing that is the server's own."""
     metadata = {name: value for name, value in obj["metadata"].items() if name not in _SERVERS_OWN}
-    return {**{name: value for name, value in obj.items() if name != "status"}, "metadata": metadata}
+    shown = {**{name: value for name, value in obj.items() if name != "status"}, "metadata": metadata}
+    if obj["kind"] == CONFIG_MAP.kind and "data" in obj:
+        shown["data"] = {name: _parsed(name, text) for name, text in obj["data"].items()}
+    return shown
+
+
+def _parsed(name: str, text: str) -> Any:
+    """A configuration member by member: on one line, nobody sees what differs."""
+    if not name.endswith(".json"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -18,7 +18,11 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]
 
 def test_it_prints_the_address_the_token_and_commands_to_try(playground: Playground) -> None:
     said = playground.log.read_text()
-    assert [True, True, 3] == [f"127.0.0.1:{playground.port}" in said, TOKEN in said, said.count("curl -s")]
+    assert [True, True, 3] == [
+        f"127.0.0.1:{playground.port}" in said,
+        TOKEN in said,
+        said.count("pullpass clusters get") + said.count("doctor demo"),
+    ]
 
 
 def test_awsecr_enabled_on_the_healthy_cluster_becomes_ready(playground: Playground) -> None:
