@@ -33,6 +33,7 @@ from addon_api import (
     problems,
     published_issuers,
     queries,
+    setup,
     trust_policies,
 )
 from addon_api.metrics import Metrics
@@ -90,6 +91,7 @@ def create_app(database: Database, settings: ApiSettings, *, now: Callable[[], d
         *external_ids.ROUTES,
         *overview.ROUTES,
         *trust_policies.ROUTES,
+        *setup.ROUTES,
         *published_issuers.ROUTES,
         *oidc.ROUTES,
         *health.ROUTES,

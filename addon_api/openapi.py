@@ -21,6 +21,7 @@ from flask import Response
 from addon_api import answers
 from addon_api.routing import Route, context
 from addon_api.wire_schemas import SCHEMAS
+from aws.setup.formats import CONTENT_TYPES
 from fleet.records import Role
 from schemas.status import Json
 from schemas.version import __version__
@@ -33,7 +34,12 @@ _PARAMETERS = {
     "errand_id": "The id of an errand.",
     "resource_id": "The cluster's id.",
 }
-_CONTENT_TYPES = {"Metrics": "text/plain", "Hcl": "text/plain", "Page": "text/html"}
+_TEXTS = {
+    "Metrics": ("text/plain",),
+    "Hcl": ("text/plain",),
+    "Page": ("text/html",),
+    "Setup": tuple(dict.fromkeys(CONTENT_TYPES.values())),
+}
 _REFUSALS = {
     401: "No token, or one that is not known",
     403: "The token's role is too small",
@@ -141,10 +147,10 @@ def _operation(route: Route) -> Json:
 def _answer(schema: str) -> Json:
     if schema == "Problem":
         return _problem("It is not served")
-    kind = _CONTENT_TYPES.get(schema)
+    kinds = _TEXTS.get(schema)
     content = (
-        {kind: {"schema": {"type": "string"}}}
-        if kind
+        {kind: {"schema": {"type": "object" if kind.endswith("json") else "string"}} for kind in kinds}
+        if kinds
         else {"application/json": {"schema": _reference(schema)}}
     )
     return {"description": "Done", "content": content}

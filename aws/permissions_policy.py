@@ -40,7 +40,7 @@ def permissions_policy(
             registry, with `${AWS_REGION}` and `${AWS_ACCOUNT_ID}`.
         repositories: Names in each private registry, IAM's globs included.
         pull_through: Prefixes of pull-through cache rules; the first pull of an image makes its repository.
-        partition: Of the template.
+        partition: Of the template, and of a registry whose region is `${AWS_REGION}`.
 
     Raises:
         ValueError: a repository or prefix is no name of one, or there is none.
@@ -50,7 +50,7 @@ def permissions_policy(
     if not repositories:
         raise ValueError("a policy without repositories allows no pull")
     accounts = {
-        f"arn:{registry_hosts.partition_of(registry.region)}:ecr:{registry.region}:{registry.account}"
+        f"arn:{_partition(registry, partition)}:ecr:{registry.region}:{registry.account}"
         for registry in registries
         if not registry.is_public
     }
@@ -66,6 +66,11 @@ def permissions_policy(
     if any(registry.is_public for registry in registries):
         statements.append(_statement("PublicLogin", PUBLIC_LOGIN_ACTIONS, ["*"]))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _partition(registry: RegistryHost, of_template: str) -> str:
+    placeholder = registry.region == REGION_PLACEHOLDER
+    return of_template if placeholder else registry_hosts.partition_of(registry.region)
 
 
 def _check(names: Sequence[str], pattern: re.Pattern[str], what: str) -> None:

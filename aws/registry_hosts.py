@@ -135,9 +135,18 @@ def host_of(account: str, region: str) -> str:
     """
     if _ACCOUNT.fullmatch(account) is None:
         raise ValueError(f"account {account!r}: expected 12 digits")
+    return f"{account}.dkr.ecr.{checked_region(region)}.{suffix_of(region)}"
+
+
+def checked_region(region: str) -> str:
+    """The region, where its name has the form of one.
+
+    Raises:
+        ValueError: it has not.
+    """
     if _REGION.fullmatch(region) is None:
         raise ValueError(f"region {region!r}: expected a name as eu-central-1")
-    return f"{account}.dkr.ecr.{region}.{suffix_of(region)}"
+    return region
 
 
 def api_region(region: str) -> str:
@@ -147,7 +156,12 @@ def api_region(region: str) -> str:
 
 def suffix_of(region: str) -> str:
     """The domain of AWS's names in a region, for example `amazonaws.com.cn`."""
-    return _SUFFIX_OF_PARTITION[partition_of(region)]
+    return suffix_of_partition(partition_of(region))
+
+
+def suffix_of_partition(partition: str) -> str:
+    """The domain of AWS's names in a partition."""
+    return _SUFFIX_OF_PARTITION[partition]
 
 
 def wildcard(region: str, suffix: str) -> str:

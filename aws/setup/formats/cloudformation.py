@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from aws.setup.formats import nodes
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, Document, Wanted
+from aws.setup.formats import nodes, placeholders
+from aws.setup.formats.placeholders import fill
+from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, OtherSide, Wanted
 
-_PLACEHOLDER = "${AWS_ACCOUNT_ID}"
 _YES_OR_NO = {"Type": "String", "AllowedValues": ["true", "false"]}
 
 
@@ -62,7 +62,7 @@ def render(wanted: Wanted) -> str:
             "RoleArn": {"Description": "roleArn of awsECR", "Value": {"Fn::GetAtt": ["PullRole", "Arn"]}}
         },
     }
-    return _other_accounts(wanted) + _yaml(template)
+    return _head(wanted) + _yaml(template)
 
 
 class _Plain(yaml.SafeDumper):
@@ -81,9 +81,10 @@ def _role(wanted: Wanted) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "RoleName": role.name,
         "Path": role.path,
+        "Description": ROLE_DESCRIPTION,
         "MaxSessionDuration": wanted.max_session_seconds,
         "AssumeRolePolicyDocument": _filled(wanted.trust_policy),
-        "Tags": _tags(wanted.tags),
+        "Tags": _tags(wanted.role_tags),
     }
     if wanted.inline_policy is not None:
         properties["Policies"] = [
@@ -124,27 +125,38 @@ def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
-def _filled(document: Document) -> Any:
-    """The document, where the placeholder of the account is the stack's own account."""
-    return _with_account(document)
-
-
-def _with_account(value: Any) -> Any:
+def _filled(value: Any) -> Any:
+    """A document, where account and region that are not known are the stack's own."""
     if isinstance(value, Mapping):
-        return {key: _with_account(child) for key, child in value.items()}
+        return {key: _filled(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_account(child) for child in value]
-    if isinstance(value, str) and _PLACEHOLDER in value:
-        return {"Fn::Sub": value.replace(_PLACEHOLDER, "${AWS::AccountId}")}
+        return [_filled(child) for child in value]
+    if isinstance(value, str) and placeholders.found(value):
+        return {"Fn::Sub": fill(value, account="${AWS::AccountId}", region="${AWS::Region}", plain=_as_it_is)}
     return value
 
 
-def _other_accounts(wanted: Wanted) -> str:
-    """A stack of this account cannot write into another: what is to be done there stands on top, as a comment."""
-    lines = []
+def _as_it_is(text: str) -> str:
+    """In `Fn::Sub`, which would take it for a name else."""
+    return text.replace("${", "${!")
+
+
+def _head(wanted: Wanted) -> str:
+    lines = [
+        "aws cloudformation deploy --template-file pullpass.yaml --stack-name pullpass --capabilities CAPABILITY_NAMED_IAM",
+    ]
+    if wanted.providers:
+        lines.append(
+            "An OIDC provider that this account has already stays out of the stack: add"
+            " --parameter-overrides CreateProvider1=false, and see that it allows the audience."
+        )
     for side in wanted.other_sides:
         lines.append(
-            f"In account {side.account}, {side.region}, a stack with AWS::ECR::RegistryPolicy of this text:"
+            f"Account {side.account} owns a registry in {side.region} and has to allow the role, too; there, a stack with:"
         )
-        lines += _yaml({"PolicyText": side.registry_policy}).splitlines()
+        lines += _yaml({"Resources": {"RegistryPolicy": _registry_policy(side)}}).splitlines()
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _registry_policy(side: OtherSide) -> dict[str, Any]:
+    return {"Type": "AWS::ECR::RegistryPolicy", "Properties": {"PolicyText": side.registry_policy}}

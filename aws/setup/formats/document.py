@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from aws.setup.formats import nodes
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, Wanted
+from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, Wanted
 
 
 def render(wanted: Wanted) -> str:
-    """Indented JSON; the documents in it can be given to IAM as they stand."""
+    """Indented JSON; the documents in it can be given to IAM as they stand, once placeholders are filled in."""
     role = wanted.role
     inline, managed = wanted.inline_policy, wanted.managed_policy_arn
     plan: dict[str, Any] = {
@@ -21,6 +21,7 @@ def render(wanted: Wanted) -> str:
                 "arn": provider.arn(role.partition, role.account),
                 "url": provider.url,
                 "audiences": list(provider.audiences),
+                "tags": dict(wanted.tags),
             }
             for provider in wanted.providers
         ],
@@ -28,16 +29,20 @@ def render(wanted: Wanted) -> str:
             "arn": str(role),
             "name": role.name,
             "path": role.path,
+            "description": ROLE_DESCRIPTION,
             "maxSessionSeconds": wanted.max_session_seconds,
             "trustPolicy": wanted.trust_policy,
             "inlinePolicies": {} if inline is None else {INLINE_POLICY_NAME: inline},
             "managedPolicies": [] if managed is None else [managed],
+            "tags": dict(wanted.role_tags),
         },
         "nodeRole": {
             "name": NODE_ROLE_NAME,
             "path": "/",
             "trustPolicy": nodes.trust_policy(role.partition),
             "managedPolicies": [nodes.policy_arn(role.partition)],
+            "instanceProfile": NODE_ROLE_NAME,
+            "tags": dict(wanted.tags),
         },
         "otherAccounts": [
             {
@@ -48,6 +53,5 @@ def render(wanted: Wanted) -> str:
             }
             for side in wanted.other_sides
         ],
-        "tags": dict(wanted.tags),
     }
     return json.dumps(plan, indent=2) + "\n"

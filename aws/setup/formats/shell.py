@@ -6,14 +6,24 @@ Run again it changes nothing that is there, but it does replace the trust policy
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from aws.setup.documents import compact
 from aws.setup.formats import nodes
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, Document, Provider, Wanted
+from aws.setup.formats.placeholders import fill, on_one_line
+from aws.setup.wanted import (
+    INLINE_POLICY_NAME,
+    NODE_ROLE_NAME,
+    ROLE_DESCRIPTION,
+    Document,
+    OtherSide,
+    Provider,
+    Wanted,
+)
+from aws.trust_policy import ACCOUNT_PLACEHOLDER
 
-_PLACEHOLDER = "${AWS_ACCOUNT_ID}"
+_ACCOUNT, _REGION = '"$AWS_ACCOUNT_ID"', '"$AWS_REGION"'
 _HEAD = """\
 #!/usr/bin/env bash
 # What AWS needs so that {clusters} can pull. Run it with credentials of {account}.
@@ -21,102 +31,128 @@ _HEAD = """\
 # `pullpass aws setup` instead, which merges.
 set -euo pipefail
 """
+_FIND_ACCOUNT = "AWS_ACCOUNT_ID=$(aws sts get-caller-identity --query Account --output text)\n"
+_FIND_REGION = """\
+AWS_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+: "${AWS_REGION:?set it to the region of the registry}"
+"""
 
 
 def render(wanted: Wanted) -> str:
     """A bash script."""
-    role = wanted.role
-    unknown = role.account == _PLACEHOLDER
-    parts = [
-        _HEAD.format(
-            clusters=", ".join(sorted(cluster.name for cluster in wanted.trusted)) or "clusters",
-            account="the role's account" if unknown else f"account {role.account}",
-            role=role.name,
-        )
-    ]
-    if unknown:
-        parts.append("AWS_ACCOUNT_ID=$(aws sts get-caller-identity --query Account --output text)\n")
-    parts += [_provider(provider, wanted) for provider in wanted.providers]
+    parts = [_provider(provider, wanted) for provider in wanted.providers]
     parts.append(_role(wanted))
-    parts += [
-        f"# In account {side.account}, which owns the registry (one such policy for each account and region):\n"
-        + _commented(
-            f"aws ecr put-registry-policy --region {side.region} --policy-text {_json(side.registry_policy)}"
-        )
-        for side in wanted.other_sides
-    ]
     parts.append(_node_role(wanted))
-    return "\n".join(parts)
+    parts += [_other_account(side) for side in wanted.other_sides]
+    body = "\n".join(parts)
+    found = _FIND_ACCOUNT if _ACCOUNT in body else ""
+    found += _FIND_REGION if _REGION in body else ""
+    return "\n".join(filter(None, [_head(wanted), found, body]))
+
+
+def _head(wanted: Wanted) -> str:
+    account = wanted.role.account
+    return _HEAD.format(
+        clusters=on_one_line(", ".join(sorted(cluster.name for cluster in wanted.trusted))),
+        account="the role's account" if account == ACCOUNT_PLACEHOLDER else f"account {account}",
+        role=wanted.role.name,
+    )
 
 
 def _provider(provider: Provider, wanted: Wanted) -> str:
     arn = _quoted(provider.arn(wanted.role.partition, wanted.role.account))
     adding = "\n".join(
-        f"  aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn}"
-        f" --client-id {_quoted(audience)}"
+        f"  aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} \\\n"
+        f"    --client-id {_quoted(audience)}"
         for audience in provider.audiences
     )
     return f"""\
-# The OIDC provider of {provider.url}
+# The OIDC provider of {on_one_line(provider.url)}
 if aws iam get-open-id-connect-provider --open-id-connect-provider-arn {arn} >/dev/null 2>&1; then
 {adding}
 else
   aws iam create-open-id-connect-provider --url {_quoted(provider.url)} \\
-    --client-id-list {" ".join(map(_quoted, provider.audiences))} --tags {_tags(wanted.tags)}
+    --client-id-list {" ".join(map(_quoted, provider.audiences))} \\
+    --tags {_tags(wanted.tags)}
 fi
 """
 
 
 def _role(wanted: Wanted) -> str:
     role = wanted.role
-    name = _quoted(role.name)
-    lines = [
-        f"# The role {role.name}: who may assume it, and what it may do",
-        f"if aws iam get-role --role-name {name} >/dev/null 2>&1; then",
-        f"  aws iam update-assume-role-policy --role-name {name} --policy-document {_json(wanted.trust_policy)}",
-        "else",
-        f"  aws iam create-role --role-name {name} --path {_quoted(role.path)} \\",
-        f"    --max-session-duration {wanted.max_session_seconds} \\",
-        f"    --assume-role-policy-document {_json(wanted.trust_policy)} --tags {_tags(wanted.tags)}",
-        "fi",
-    ]
+    name, trust = _quoted(role.name), _json(wanted.trust_policy)
+    return "\n".join(
+        [
+            f"# The role {role.name}: who may assume it, and what it may do",
+            f"if aws iam get-role --role-name {name} >/dev/null 2>&1; then",
+            f"  aws iam update-assume-role-policy --role-name {name} \\",
+            f"    --policy-document {trust}",
+            "else",
+            f"  aws iam create-role --role-name {name} --path {_quoted(role.path)} \\",
+            f"    --description {_quoted(ROLE_DESCRIPTION)} --max-session-duration {wanted.max_session_seconds} \\",
+            f"    --assume-role-policy-document {trust} \\",
+            f"    --tags {_tags(wanted.role_tags)}",
+            "fi",
+            *_permissions(wanted, name),
+            "",
+        ]
+    )
+
+
+def _permissions(wanted: Wanted, name: str) -> Iterator[str]:
     if wanted.inline_policy is not None:
-        lines.append(
-            f"aws iam put-role-policy --role-name {name} --policy-name {INLINE_POLICY_NAME}"
-            f" --policy-document {_json(wanted.inline_policy)}"
-        )
+        yield f"aws iam put-role-policy --role-name {name} --policy-name {INLINE_POLICY_NAME} \\"
+        yield f"  --policy-document {_json(wanted.inline_policy)}"
     if wanted.managed_policy_arn is not None:
-        lines.append(
-            f"aws iam attach-role-policy --role-name {name} --policy-arn {wanted.managed_policy_arn}"
-        )
-    return "\n".join(lines) + "\n"
+        yield f"aws iam attach-role-policy --role-name {name} --policy-arn {wanted.managed_policy_arn}"
 
 
 def _node_role(wanted: Wanted) -> str:
     partition = wanted.role.partition
-    commands = (
-        f"aws iam create-role --role-name {NODE_ROLE_NAME} --path /"
-        f" --assume-role-policy-document {_json(nodes.trust_policy(partition))} --tags {_tags(wanted.tags)}\n"
-        f"aws iam attach-role-policy --role-name {NODE_ROLE_NAME} --policy-arn {nodes.policy_arn(partition)}"
-    )
-    return (
-        "# Only for nodes on EC2 that are to pull as their own instances, without the role above:\n"
-        + _commented(commands)
-    )
+    return f"""\
+# CREATE_NODE_ROLE=true makes a role for nodes on EC2 that are to pull as their own instances, without the role above.
+if [ "${{CREATE_NODE_ROLE:-false}}" = true ]; then
+  aws iam create-role --role-name {NODE_ROLE_NAME} --path / \\
+    --assume-role-policy-document {_json(nodes.trust_policy(partition))} \\
+    --tags {_tags(wanted.tags)}
+  aws iam attach-role-policy --role-name {NODE_ROLE_NAME} --policy-arn {nodes.policy_arn(partition)}
+  aws iam create-instance-profile --instance-profile-name {NODE_ROLE_NAME} --path /
+  aws iam add-role-to-instance-profile --instance-profile-name {NODE_ROLE_NAME} --role-name {NODE_ROLE_NAME}
+fi
+"""
 
 
-def _commented(text: str) -> str:
-    return "".join(f"# {line}\n" for line in text.splitlines())
+def _other_account(side: OtherSide) -> str:
+    """Not for these credentials: to be run by somebody else, who may have a registry policy already."""
+    return f"""\
+# Account {side.account} owns a registry in {side.region} and has to allow the role, too. With its own credentials, once for
+# the whole registry (this replaces a registry policy that is there):
+#   aws ecr put-account-setting --region {side.region} --name REGISTRY_POLICY_SCOPE --value V2
+#   aws ecr put-registry-policy --region {side.region} --policy-text {_json(side.registry_policy)}
+# or for each repository by itself:
+#   aws ecr set-repository-policy --region {side.region} --repository-name REPOSITORY --policy-text {_json(side.repository_policy)}
+"""
 
 
 def _tags(tags: Mapping[str, str]) -> str:
-    return " ".join(_quoted(f"Key={key},Value={value}") for key, value in sorted(tags.items()))
+    """In the CLI's shorthand, whose own quotes keep a comma in a value."""
+    return " ".join(
+        _quoted(f"Key={_shorthand(key)},Value={_shorthand(value)}") for key, value in sorted(tags.items())
+    )
+
+
+def _shorthand(text: str) -> str:
+    return (
+        "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        if set(text) & set(",=[]{}'\"\\ ")
+        else text
+    )
 
 
 def _json(document: Document) -> str:
-    return _quoted(json.dumps(document, separators=(",", ":")))
+    return _quoted(compact(document))
 
 
 def _quoted(text: str) -> str:
-    """For the shell; the placeholder of the account is left for it to fill in."""
-    return '"$AWS_ACCOUNT_ID"'.join(shlex.quote(part) if part else "" for part in text.split(_PLACEHOLDER))
+    """For the shell, which fills in the placeholders."""
+    return fill(text, account=_ACCOUNT, region=_REGION, plain=shlex.quote)

@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from aws.setup.formats import nodes
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, Wanted
+from aws.setup.formats import nodes, placeholders
+from aws.setup.formats.placeholders import fill
+from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, Wanted
+from aws.trust_policy import ACCOUNT_PLACEHOLDER
 
-_PLACEHOLDER = "${AWS_ACCOUNT_ID}"
-_ACCOUNT = "data.aws_caller_identity.current.account_id"
+_ACCOUNT = "${data.aws_caller_identity.current.account_id}"
+_REGION = "${data.aws_region.current.id}"
+_SOURCES = {
+    _ACCOUNT: 'data "aws_caller_identity" "current" {}\n',
+    _REGION: 'data "aws_region" "current" {}\n',
+}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _HEAD = """\
 terraform {
@@ -26,8 +33,6 @@ terraform {
     }
   }
 }
-
-data "aws_caller_identity" "current" {}
 
 variable "create_node_role" {
   description = "true for nodes on EC2 that are to pull as their own instances"
@@ -40,10 +45,11 @@ variable "create_node_role" {
 def render(wanted: Wanted) -> str:
     """One file."""
     role = wanted.role
-    blocks = [_HEAD]
+    blocks: list[str] = []
     for number, provider in enumerate(wanted.providers, 1):
         name = f"issuer_{number}"
-        there = provider.arn(role.partition, role.account).replace(_PLACEHOLDER, "ACCOUNT")
+        there = provider.arn(role.partition, role.account)
+        there = placeholders.on_one_line(there.replace(ACCOUNT_PLACEHOLDER, "ACCOUNT"))
         blocks.append(
             f"# Where it exists already: terraform import aws_iam_openid_connect_provider.{name} {there}\n"
             + _resource(
@@ -65,8 +71,9 @@ def render(wanted: Wanted) -> str:
                 "name": role.name,
                 "path": role.path,
                 "max_session_duration": wanted.max_session_seconds,
+                "description": ROLE_DESCRIPTION,
                 "assume_role_policy": _Json(wanted.trust_policy),
-                "tags": dict(wanted.tags),
+                "tags": dict(wanted.role_tags),
             },
         )
     )
@@ -95,7 +102,9 @@ def render(wanted: Wanted) -> str:
     blocks.append(
         'output "role_arn" {\n  description = "roleArn of awsECR"\n  value       = aws_iam_role.pull.arn\n}\n'
     )
-    return "\n".join(blocks)
+    body = "\n".join(blocks)
+    sources = [source for name, source in _SOURCES.items() if name in body]
+    return "\n".join([_HEAD, *sources, body])
 
 
 class _Expression(str):
@@ -152,34 +161,42 @@ def _attachment(name: str, policy_arn: str) -> str:
 
 
 def _resource(kind: str, name: str, arguments: Mapping[str, Any]) -> str:
-    width = max(map(len, arguments))
-    lines = [f"  {key:<{width}} = {_value(value, 1)}" for key, value in arguments.items()]
-    return f'resource "{kind}" "{name}" {{\n' + "\n".join(lines) + "\n}\n"
+    return f'resource "{kind}" "{name}" {{\n' + _members(arguments, "  ") + "}\n"
 
 
-def _value(value: Any, depth: int) -> str:
+def _members(members: Mapping[str, Any], indent: str) -> str:
+    """A line for each; the equals signs of neighbours that fit on one line stand below each other, as `fmt` has it."""
+    texts = {_key(key): _value(value, indent) for key, value in members.items()}
+    lines: list[str] = []
+    for in_a_line, group in groupby(texts.items(), key=lambda member: "\n" not in member[1]):
+        found = list(group)
+        width = max(len(key) for key, _ in found) if in_a_line else 0
+        lines += [f"{indent}{key:<{width}} = {text}\n" for key, text in found]
+    return "".join(lines)
+
+
+def _value(value: Any, indent: str) -> str:
     match value:
         case _Expression():
             return str(value)
         case _Json(document=document):
-            return f"jsonencode({_value(document, depth)})"
+            return f"jsonencode({_value(document, indent)})"
         case str():
             return _text(value)
         case bool() | int():
             return json.dumps(value)
         case _:
-            return _nested(value, depth)
+            return _nested(value, indent)
 
 
-def _nested(value: Mapping[str, Any] | Sequence[Any], depth: int) -> str:
-    """An object or a list, a line for each member; a list of one on the same line."""
-    inside, end = "  " * (depth + 1), "  " * depth
+def _nested(value: Mapping[str, Any] | Sequence[Any], indent: str) -> str:
+    """An object or a list, a line for each member; a list of one begins and ends on the lines of what is in it."""
+    inside = indent + "  "
     if isinstance(value, Mapping):
-        members = [f"{inside}{_key(key)} = {_value(child, depth + 1)}\n" for key, child in value.items()]
-        return "{\n" + "".join(members) + end + "}"
+        return "{\n" + _members(value, inside) + indent + "}"
     if len(value) == 1:
-        return f"[{_value(value[0], depth)}]"
-    return "[\n" + "".join(f"{inside}{_value(child, depth + 1)},\n" for child in value) + end + "]"
+        return f"[{_value(value[0], indent)}]"
+    return "[\n" + "".join(f"{inside}{_value(child, inside)},\n" for child in value) + indent + "]"
 
 
 def _key(key: str) -> str:
@@ -187,11 +204,16 @@ def _key(key: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A quoted text, in which nothing is taken for a template but the account."""
-    parts = (
-        json.dumps(part)[1:-1].replace("${", "$${").replace("%{", "%%{") for part in text.split(_PLACEHOLDER)
+    """A quoted text, in which nothing is taken for a template but account and region."""
+    return '"' + fill(text, account=_ACCOUNT, region=_REGION, plain=_literal) + '"'
+
+
+def _literal(text: str) -> str:
+    """https://developer.hashicorp.com/terraform/language/expressions/strings#escape-sequences."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
+    return "".join(
+        character if character.isprintable() else f"\\U{ord(character):08x}" for character in escaped
     )
-    return '"' + f"${{{_ACCOUNT}}}".join(parts) + '"'
 
 
 def _commented(text: str) -> str:
