@@ -190,6 +190,11 @@ class SandboxAws:
         with self._lock:
             self._disabled_regions.add(region)
 
+    def enable_region(self, region: str) -> None:
+        """Somebody has activated STS there again."""
+        with self._lock:
+            self._disabled_regions.discard(region)
+
     def forget_keys(self) -> None:
         """STS's copy of every issuer's JWKS has run out."""
         with self._lock:

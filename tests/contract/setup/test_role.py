@@ -1,0 +1,55 @@
+"""The role lets the cluster's token not in: what the status says then, and what mends it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.setup.scene import ACCOUNT, OTHER, REGION, ROLE, Scene
+
+
+def edit_trust(iam: Any, old: str, new: str) -> None:
+    document = iam.get_role(RoleName="pullpass")["Role"]["AssumeRolePolicyDocument"]
+    changed = json.dumps(document).replace(old, new)
+    assert changed != json.dumps(document)
+    iam.update_assume_role_policy(RoleName="pullpass", PolicyDocument=changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pullpass-system:pullpass-agent", "pullpass-system:pullpass-agents"),
+        ("oidc.example.org", "oidc.example.net"),
+    ],
+    ids=["sub", "provider"],
+)
+def test_a_trust_policy_that_means_somebody_else(stage: Scene, old: str, new: str) -> None:
+    stage.in_iam(lambda iam: edit_trust(iam, old, new))
+    stage.look_again()
+    stage.broken("TrustPolicyMismatch")
+    assert "mend the statement of edge" in stage.set_up()
+    stage.ready()
+
+
+def test_a_role_that_does_not_exist(stage: Scene) -> None:
+    wrong = f"{ROLE}-wrong"
+    stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": wrong}}}})
+    stage.broken("TrustPolicyMismatch")
+    assert f"create {wrong}" in stage.set_up()
+    stage.ready()
+    stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE}}}})
+    stage.ready()
+
+
+def test_a_role_in_another_account(stage: Scene) -> None:
+    stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE.replace(ACCOUNT, OTHER)}}}})
+    stage.broken("OidcProviderMissing")
+    printed = stage.set_up(account=OTHER)
+    assert f"aws ecr put-registry-policy --region {REGION} --policy-text" in printed
+    stage.broken("RegistryAccessDenied")
+    stage.world.registry.allow(OTHER, ACCOUNT)  # what the owner's command does
+    stage.ready()
+    stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE}}}})
+    stage.ready()
