@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import ClassVar
 
 import click
@@ -50,5 +51,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pullpass")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Private Amazon ECR images in any Kubernetes cluster, without a stored AWS key."""
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False

@@ -78,6 +78,7 @@ def table(rows: Sequence[Row]) -> str:
     names = list(rows[0])
     cells = [["-" if row[name] in {None, ""} else str(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[place]) for line in cells)) for place, name in enumerate(names)]
+    widths[-1] = 0  # nothing stands behind it
     head = [
         click.style(name.upper().ljust(width), bold=True) for name, width in zip(names, widths, strict=True)
     ]

@@ -25,6 +25,7 @@ class Passing:
         return self._seconds
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
+        assert condition is not None
         assert timeout_seconds is not None
         self._seconds += timeout_seconds
 

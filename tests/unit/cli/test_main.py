@@ -25,3 +25,14 @@ def test_asking_for_the_version_loads_no_command() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "[]" == result.stdout.splitlines()[-1]
+
+
+def test_a_command_that_asks_a_hub_loads_what_it_needs_and_no_more() -> None:
+    script = (
+        "import sys\nfrom cli.main import main\n"
+        "main(['clusters', 'list', '--help'], standalone_mode=False)\n"
+        "heavy = {'boto3', 'flask', 'kubernetes', 'marshmallow', 'rich', 'sqlalchemy', 'yaml'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "[]" == result.stdout.splitlines()[-1]
