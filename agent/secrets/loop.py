@@ -258,18 +258,25 @@ class SecretsAgent:
         if plan is not before:
             if before is None and taken.previous is not None:
                 self._fetching.take_over(taken.previous, plan, now)
-            self._follow(plan, now)
+            self._follow(plan, before, now)
         self._queue.add(Task(Topic.REPORT))
         return RequeueAfter(max(_SHORTEST_WAIT_SECONDS, min(waits))) if waits else Done()
 
-    def _follow(self, plan: Plan, now: datetime) -> None:
+    def _follow(self, plan: Plan, before: Plan | None, now: datetime) -> None:
         self._fetching.follow(plan.kept_keys, now)
         # While claimants have not spoken or nodes are in between, what seems unwanted may be wanted in a moment.
         if plan.complete and plan.secrets is not Secrets.HOLD:
             self._pool.keep_only(plan.kept_keys)
         self._plan = plan
         for key in plan.keys:
-            self._queue.add(Task(Topic.CREDENTIAL, key=key))
+            # Others stand in the queue: a failing one waits its time, however often somebody else's claim changes.
+            if (
+                before is None
+                or key not in before.keys
+                or before.configuration != plan.configuration
+                or before.asked(key) != plan.asked(key)
+            ):
+                self._queue.add(Task(Topic.CREDENTIAL, key=key))
         for name, _ in self._views.namespaces():
             self._queue.add(Task(Topic.NAMESPACE, name))
         self._queue.add(Task(Topic.STORE))
