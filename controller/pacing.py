@@ -10,7 +10,7 @@ from reconcile.outcome import Done, Outcome, RequeueAfter
 from schemas.connection import Connection
 from schemas.status import AddOnStatus, State
 
-INSTALLING_SECONDS = (1, 1, 2, 3, 5)
+INSTALLING_SECONDS = (1, 1, 1, 1, 1, 1, 2, 3, 5)  # who switched it on is watching
 REMOVING_SECONDS = (1, 2, 3, 5, 8, 10)
 NOT_READY_SECONDS = 30
 

@@ -76,6 +76,12 @@ def steps(key: str, add_on: Json) -> tuple[Step, ...]:
             mark, words = (Mark.DONE, "") if applied else (mark, words)
         elif kind == "NodesReady" and mark is not Mark.DONE and add_on.get("delivery") in _BY_PULL_SECRETS:
             mark, words = Mark.ASIDE, f"{words}; pull secrets serve" if words else "Pull secrets serve"
+        elif (
+            kind == "CredentialsVerified"
+            and mark is Mark.BUSY
+            and conditions["Installed"]["status"] == "True"
+        ):
+            words = f"{words or 'The agent asks AWS'}; what was changed in IAM a moment ago may take a minute to count"
         if stopped and mark not in {Mark.DONE, Mark.ASIDE}:
             mark, words = Mark.WAITING, ""
         stopped = stopped or mark not in {Mark.DONE, Mark.ASIDE}

@@ -19,27 +19,26 @@ from agent.health import Progress
 from agent.metrics import Metrics
 from agent.nodes.summing import Secrets
 from agent.nodes.watching import Nodes
-from agent.secrets import keys, pull_secret
-from agent.secrets.claims import ClaimSource
+from agent.secrets import keys
 from agent.secrets.duties import Claimant, Duty
 from agent.secrets.fetching import Fetching
-from agent.secrets.filling import Brought, Filling, Share
+from agent.secrets.filling import Filling
 from agent.secrets.identity import CredentialKey
 from agent.secrets.keeping import Keeping
 from agent.secrets.patience import Patience
 from agent.secrets.plan import Plan
 from agent.secrets.planning import Planner, Taken
 from agent.secrets.pool import CredentialPool
-from agent.secrets.pull_secret import SecretView
 from agent.secrets.report import Reporter
-from agent.secrets.results import NamespaceResult, NamespaceResults, Outcome
+from agent.secrets.results import NamespaceResults
+from agent.secrets.serving import Serving
 from agent.secrets.tasks import Task, Topic
 from agent.secrets.telling import Telling
 from agent.secrets.verification import AwsCalls, Sources
 from agent.secrets.watching import Told, Views
 from kube.client import Client
 from kube.errors import ApiError, Fenced, KubeError
-from kube.objects import CONFIG_MAP, SECRET, Object
+from kube.objects import CONFIG_MAP, Object
 from reconcile import outcome
 from reconcile.clock import Clock, Random
 from reconcile.outcome import Done, RequeueAfter, Retryable
@@ -48,7 +47,6 @@ from reconcile.workers import Workers
 from schemas.agent_documents import (
     CONFIGURATION_NAME,
     NAMESPACE_NAME,
-    NamespaceError,
     load_configuration,
 )
 from schemas.node_documents import ReportedNodes
@@ -65,7 +63,6 @@ _GATHERING_SECONDS = 0.1
 _TELLING_SECONDS = 0.5
 # So do pods and what drivers say of their nodes; the plan is made once for many.
 _PLANNING_SECONDS = 0.5
-_UNTOUCHABLE = (ClaimSource.CUSTOM, ClaimSource.ADOPTED)
 
 _log = structlog.get_logger(__name__)
 
@@ -142,14 +139,21 @@ class SecretsAgent:
         self._keeping = Keeping(client, self._pool)
         sources = Sources(token_file, lambda stored: keys.read(client, stored))
         self._fetching = Fetching(aws, self._pool, sources, random=random)
-        self._filling = Filling(client, self._views, Patience(clock))
         self._planner = Planner(self._views, self._pool, claimants)
-        self._results = NamespaceResults()
+        results = NamespaceResults()
+        self._serving = Serving(
+            views=self._views,
+            pool=self._pool,
+            filling=Filling(client, self._views, Patience(clock)),
+            results=results,
+            metrics=metrics,
+            events=events,
+        )
         self._telling = Telling(
             views=self._views,
             pool=self._pool,
             fetching=self._fetching,
-            results=self._results,
+            results=results,
             reporter=Reporter(client),
             duties=duties,
             claimants=claimants,
@@ -258,17 +262,18 @@ class SecretsAgent:
         if plan is not before:
             if before is None and taken.previous is not None:
                 self._fetching.take_over(taken.previous, plan, now)
-            self._follow(plan, now)
+            self._follow(plan, before, now)
         self._queue.add(Task(Topic.REPORT))
         return RequeueAfter(max(_SHORTEST_WAIT_SECONDS, min(waits))) if waits else Done()
 
-    def _follow(self, plan: Plan, now: datetime) -> None:
+    def _follow(self, plan: Plan, before: Plan | None, now: datetime) -> None:
         self._fetching.follow(plan.kept_keys, now)
         # While claimants have not spoken or nodes are in between, what seems unwanted may be wanted in a moment.
         if plan.complete and plan.secrets is not Secrets.HOLD:
             self._pool.keep_only(plan.kept_keys)
         self._plan = plan
-        for key in plan.keys:
+        # Others stand in the queue: a failing one waits its time, however often somebody else's claim changes.
+        for key in plan.keys_changed_since(before):
             self._queue.add(Task(Topic.CREDENTIAL, key=key))
         for name, _ in self._views.namespaces():
             self._queue.add(Task(Topic.NAMESPACE, name))
@@ -301,59 +306,17 @@ class SecretsAgent:
         return {name for claim in claims for name in self._views.selected(claim.selection)}
 
     def _serve_namespace(self, name: str) -> outcome.Outcome:
-        plan, view = self._plan, self._views.namespace(name)
+        plan = self._plan
         if plan is None:
             return Done()
         try:
-            if view is None or view.terminating:
-                # What is in it goes with it, and nothing may be made in it.
-                self._results.drop(name)
-                return Done()
-            now = self._clock.now()
-            brought = self._filling.bring(
-                name,
-                [
-                    Share(claim, self._pool.offer_for(claim, now), plan.only_holds(claim))
-                    for claim in plan.claims_in(name, view.labels)
-                ],
-                cluster_uid=plan.configuration.cluster_uid,
-                untouchable=lambda found: _may_be_claimed(found, plan),
-                now=now,
-            )
-            self._note(name, plan, brought)
-            if brought.failure is not None:
-                raise brought.failure
-            if brought.to_retry:
-                raise Retryable("; ".join({refusal.message for refusal in brought.to_retry}))
+            self._serving.serve(name, plan, self._clock.now())
         finally:
             self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
             self._queue.add_after(Task(Topic.CLAIMANTS), _TELLING_SECONDS)
             if not plan.configuration.wide_secrets and not self._views.sees_strangers:
                 self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS)
         return Done()
-
-    def _note(self, namespace: str, plan: Plan, brought: Brought) -> None:
-        """Remembers what came of a namespace, and says what is new and wrong."""
-        claims = {claim.key: claim for claim in plan.claims}
-        outcomes = {}
-        for key in brought.good_until.keys() | brought.refused.keys():
-            refusal = brought.refused.get(key)
-            secret, word = claims[key].secret_name, pull_secret.word_of(key)
-            outcomes[key] = Outcome(
-                claims[key],
-                brought.good_until.get(key),
-                NamespaceError(namespace, refusal.code, refusal.message, secret, word) if refusal else None,
-            )
-        left = brought.leftover
-        result = NamespaceResult(
-            plan.serial, outcomes, NamespaceError(namespace, left.code, left.message) if left else None
-        )
-        before = self._results.put(namespace, result)
-        known = set(before.errors) if before is not None else set()
-        for error in result.errors:
-            self._metrics.failed(error.code)
-            if error not in known:
-                self._events.say(_secret(namespace, error.secret), error.code, error.message, warning=True)
 
     def _store(self) -> outcome.Outcome:
         if self._plan is not None:
@@ -387,14 +350,3 @@ _OUR_CONFIGURATION: Object = {
     "kind": CONFIG_MAP.kind,
     "metadata": {"name": CONFIGURATION_NAME, "namespace": NAMESPACE_NAME},
 }
-
-
-def _secret(namespace: str, name: str) -> Object:
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": metadata}
-
-
-def _may_be_claimed(found: SecretView, plan: Plan) -> bool:
-    """Whether a secret may be a claimant's who has not spoken yet, or is one's who wants nothing taken back now."""
-    claim = pull_secret.claim_of(found)
-    return claim in plan.suspended or (not plan.complete and claim.source in _UNTOUCHABLE)

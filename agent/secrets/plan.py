@@ -103,6 +103,13 @@ class Plan:
         session_name = verification.session_name(configuration)
         return Asked(key, registries, configuration.verify_image, sts_region, session_name)
 
+    def keys_changed_since(self, before: Plan | None) -> tuple[CredentialKey, ...]:
+        """The credentials of which something else is asked than by `before`; each of `keys` without one."""
+        if before is None or before.configuration != self.configuration:
+            return self.keys
+        known = {key: before.asked(key) for key in before.keys}
+        return tuple(key for key in self.keys if known.get(key) != self.asked(key))
+
     def claims_in(self, namespace: str, labels: Mapping[str, str]) -> tuple[Claim, ...]:
         """The claims that select a namespace, in the order of their keys."""
         return tuple(claim for claim in self.claims if selects_namespace(claim.selection, namespace, labels))

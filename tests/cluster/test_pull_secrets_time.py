@@ -16,6 +16,7 @@ import pytest
 import urllib3
 
 from kube.objects import LEASE, SECRET, Object
+from schemas.agent_documents import CONFIGURATION_KEY, CONFIGURATION_NAME, load_configuration
 from tests.cluster.conftest import REGISTRY, Stage, eventually
 from tests.cluster.pull_secrets import (
     SYSTEM,
@@ -54,6 +55,17 @@ def created(stage: Stage, secret: Object) -> bool:
 def calls(stage: Stage) -> int:
     """Everything that AWS was asked."""
     return stage.world.aws.calls.total()
+
+
+def settled(stage: Stage) -> None:
+    """Until the last change of settings is proven, which asks AWS once."""
+
+    def look() -> bool:
+        found = stage.kubectl.get("v1", "ConfigMap", CONFIGURATION_NAME, namespace=SYSTEM)
+        wanted = load_configuration(found["data"][CONFIGURATION_KEY]).generation
+        return report(stage).generation == wanted and stage.state() == "Ready"
+
+    eventually(look, what="all is settled", explain=stage.logs)
 
 
 def new_leader(stage: Stage, *, other_than: RunningPod) -> RunningPod:
@@ -239,6 +251,7 @@ def test_service_accounts_that_others_write_all_the_time_are_merged(stage: Stage
 
 
 def test_an_api_server_that_restarts_is_waited_for(stage: Stage) -> None:
+    settled(stage)
     before = calls(stage)
     stage.cluster.restart()
     serves(stage, "later")

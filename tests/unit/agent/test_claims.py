@@ -222,6 +222,19 @@ def test_an_identity_that_fails_is_no_trouble_of_the_others(cluster: Cluster) ->
     assert cluster.secret("web-pull") is None
 
 
+def test_a_change_of_one_claim_does_not_have_another_that_fails_asked_before_its_time(cluster: Cluster) -> None:
+    cluster.aws.failures["ecr eu-west-1"] = AwsFailure(HopName.ECR, "EcrUnreachable", "no answer", transient=True)
+    key, public = ClaimKey(ClaimSource.CUSTOM, "zoo"), (host(PUBLIC),)
+    cluster.start(claim())
+    cluster.status(lambda status: status.failure is not None)
+    for number in range(25):
+        zoo = claim(key=key, secret_name=f"zoo-{number}", registries=public)
+        cluster.claim(claim(), zoo)
+        cluster.status(lambda status, zoo=zoo: status.claim == zoo and status.ready == 1, key)  # type: ignore[misc]
+    # After 1, 2, 4, 8 … seconds, however many changes there were meanwhile.
+    assert cluster.aws.calls.count("ecr eu-west-1") < 10
+
+
 def test_ecr_public_has_a_secret_of_its_own_by_choice(cluster: Cluster) -> None:
     cluster.configuration = replace(
         CONFIGURATION, registries=(FRANKFURT, PUBLIC), pull_secret=PullSecret(public_name="ecr-public-token")

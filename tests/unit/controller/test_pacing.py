@@ -37,7 +37,7 @@ def with_issue(code: str, state: State = State.BLOCKED) -> AddOnStatus:
     return AddOnStatus(state, issues=(Issue(code, "", ""),))
 
 
-@pytest.mark.parametrize(("attempts", "seconds"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 5), (5, 5), (99, 5)])
+@pytest.mark.parametrize(("attempts", "seconds"), [(0, 1), (5, 1), (6, 2), (7, 3), (8, 5), (99, 5)])
 def test_an_installation_is_looked_at_less_and_less_often(attempts: int, seconds: int) -> None:
     assert after(AddOnStatus(State.INSTALLING), attempts=attempts) == RequeueAfter(seconds)
 
