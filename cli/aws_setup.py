@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import click
 
@@ -12,8 +12,7 @@ from aws.arns import RoleArn, parse_role
 from aws.setup.failures import SetupFailure
 from aws.setup.plan import plan as plan_of
 from aws.setup.steps import Plan
-from aws.setup.wanted import Wanted
-from aws.trust_policy import ACCOUNT_PLACEHOLDER
+from aws.setup.wanted import PermissionsKind, Wanted
 from cli import aws_plans, aws_wanted, output, session
 from cli.aws_wanted import Choices
 from cli.hub import Hub
@@ -171,14 +170,16 @@ class _Look:
 
 
 def _printed(hub: Hub, name: str, role_name: str | None, choices: Choices, form: str) -> str:
-    from aws.setup.formats import FORMATS  # noqa: PLC0415 - only where it is asked for
-
+    """The hub's own text: whoever asks, by whatever way, gets the same."""
     cluster = aws_wanted.cluster_with_issuer(hub, name)
-    role = _known_role(cluster, role_name) or replace(
-        _new_role(role_name or "", "aws", "0" * 12), account=ACCOUNT_PLACEHOLDER
-    )
-    wanted = aws_wanted.wanted_for(hub, cluster, role, choices, region=None, to_print=True)
-    return FORMATS[form](wanted)
+    asked = [("format", form), ("permissions", str(choices.kind))]
+    if _known_role(cluster, role_name) is None:
+        asked.append(("roleName", role_name or ""))
+    asked += [("registry", host) for host in choices.registries]
+    asked += [("repository", repository) for repository in choices.repositories]
+    asked += [("pullThrough", prefix) for prefix in choices.pull_through]
+    asked += [("public", "true")] if choices.public else []
+    return hub.text(f"{hub.cluster(name, '-addons', 'awsECR', 'setup')}?{urlencode(asked)}")
 
 
 def _known_role(cluster: Mapping[str, Any], role_name: str | None) -> RoleArn | None:
@@ -195,17 +196,18 @@ def _known_role(cluster: Mapping[str, Any], role_name: str | None) -> RoleArn | 
 
 
 def _choices(given: dict[str, Any]) -> Choices:
-    choices = Choices(
-        kind=given["permissions"],
-        repositories=given["repositories"],
-        pull_through=given["pull_through"],
-        registries=given["registries"],
-        public=given["public"],
-    )
-    narrowed = choices.repositories or choices.pull_through or choices.public
-    if choices.kind != "least" and narrowed:
-        raise click.UsageError("--repository, --pull-through and --public go with --permissions least")
-    return choices
+    try:
+        return Choices(
+            kind=PermissionsKind(given["permissions"]),
+            repositories=given["repositories"],
+            pull_through=given["pull_through"],
+            registries=given["registries"],
+            public=given["public"],
+        )
+    except ValueError:
+        raise click.UsageError(
+            "--repository, --pull-through and --public go with --permissions least"
+        ) from None
 
 
 def _new_role(text: str, partition: str, account: str) -> RoleArn:

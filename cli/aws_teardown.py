@@ -6,6 +6,7 @@ import click
 
 from aws.setup.failures import SetupFailure
 from aws.setup.teardown import teardown as teardown_of
+from aws.setup.wanted import PermissionsKind
 from cli import aws_plans, aws_wanted, output, session
 from cli.aws_wanted import Choices
 from cli.hub import Hub
@@ -38,7 +39,9 @@ def teardown(
                 f"the role {role} is in account {role.account}, and these credentials are for {caller.account}\n"
                 "  do: pass --profile with one of the role's account"
             )
-        wanted = aws_wanted.wanted_for(hub, cluster, role, Choices(kind="pull-only"), region=caller.region)
+        wanted = aws_wanted.wanted_for(
+            hub, cluster, role, Choices(kind=PermissionsKind.PULL_ONLY), region=caller.region
+        )
         client = caller.iam()
         state = iam.read_state(client, wanted, for_teardown=True)
     except SetupFailure as failure:

@@ -67,8 +67,23 @@ class Hub:
         Raises:
             HubError: no answer, or a status that is not 2xx.
         """
+        response = self._send(method, path, body)
+        return dict(self._document(response, method, path))
+
+    def text(self, path: str) -> str:
+        """What the hub answers to GET, where that is no JSON object of its own.
+
+        Raises:
+            HubError: as `request`.
+        """
+        response = self._send("GET", path, None)
+        if not _is_good(response.status):
+            self._document(response, "GET", path)
+        return response.data.decode()
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request(
+            return self._pool.request(
                 method,
                 self.endpoint + path,
                 headers={
@@ -83,6 +98,8 @@ class Hub:
                 f"no answer from {self.endpoint}: {error}\n  do: check the address (`pullpass contexts list`,"
                 " PULLPASS_ENDPOINT) and the network on the way"
             ) from error
+
+    def _document(self, response: urllib3.BaseHTTPResponse, method: str, path: str) -> Mapping[str, Any]:
         try:
             answer = json.loads(response.data) if response.data else {}
         except ValueError:
@@ -90,9 +107,10 @@ class Hub:
                 f"{self.endpoint} answered {response.status} with no JSON: is it a Pullpass hub?",
                 response.status,
             ) from None
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's success
+        if not _is_good(response.status):
             raise HubError(self._message(answer, method, path, response.status), response.status)
-        return dict(answer)
+        found: Mapping[str, Any] = answer
+        return found
 
     def _message(self, answer: Mapping[str, Any], method: str, path: str, status: int) -> str:
         lines = [str(answer.get("message") or f"the hub answered {status}")]
@@ -121,3 +139,7 @@ class Hub:
         if status == _ABSENT:
             return "pullpass clusters list"
         return ""
+
+
+def _is_good(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's success
