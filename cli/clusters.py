@@ -19,6 +19,7 @@ Json = Mapping[str, Any]
 
 _CONDITIONS = ("Reachable", "IssuerUsable", "Installed", "NodesReady", "CredentialsVerified")
 _GOALS = ("Ready", *_CONDITIONS, "deleted")
+_SERVER_ERROR = 500
 _OF_TERMINAL = "Look again every second, until Ctrl-C."
 
 
@@ -199,7 +200,12 @@ def wait_for(hub: Hub, names: tuple[str, ...], goal: str, timeout_seconds: float
 
         def reached() -> bool:
             for name in names:
-                latest[name] = _look(hub, name, goal)
+                try:
+                    latest[name] = _look(hub, name, goal)
+                except HubError as error:
+                    if name not in latest or 0 < error.status < _SERVER_ERROR:
+                        raise
+                    return False  # it answered before, and may again
             say("\n".join(_progress(name, cluster) for name, cluster in latest.items()))
             return all(_has_reached(cluster, goal) for cluster in latest.values())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from cli.hub import Hub, HubError
 from schemas.status import AddOnStatus, ClusterStatus, Condition, Issue, State
 from tests.support.hub import CONNECTION, ISSUER, START, manifest
 from tests.unit.cli.served import Shell, rows
@@ -224,3 +227,27 @@ def test_waiting_until_a_cluster_is_gone(shell: Shell) -> None:
 
 def test_watching_goes_with_tables_only(ready: Shell) -> None:
     assert 2 == ready.pullpass("clusters", "get", "demo", "-w", "-o", "json").exit_code
+
+
+def test_a_hub_that_is_away_for_a_moment_is_waited_for(
+    failing: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([None, HubError("no answer"), None])
+    ask = Hub.request
+
+    def request(hub: Hub, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        trouble = next(answers)
+        if trouble is not None:
+            generation = failing.hub.stored("demo").generation
+            failing.hub.report("demo", reported(generation))
+            raise trouble
+        return ask(hub, method, path, body)
+
+    monkeypatch.setattr(Hub, "request", request)
+    assert 0 == failing.pullpass("clusters", "wait", "demo", "--timeout", "20").exit_code
+
+
+def test_a_hub_that_was_never_there_is_not_waited_for(shell: Shell) -> None:
+    away = {"PULLPASS_ENDPOINT": "http://127.0.0.1:9"}
+    result = shell.pullpass("clusters", "wait", "demo", environment=away)
+    assert (1, True) == (result.exit_code, "no answer from http://127.0.0.1:9" in result.stderr)
