@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sign-in.html
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -97,7 +98,10 @@ def open_session(
         SetupFailure: no credentials, or AWS does not take them.
     """
     with failures("sts:GetCallerIdentity"):
-        session = boto3.session.Session(profile_name=profile, region_name=region)
+        # The AWS CLI knows AWS_REGION; boto3 reads AWS_DEFAULT_REGION alone.
+        session = boto3.session.Session(
+            profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None
+        )
         try:
             credentials = session.get_credentials()
         except MissingDependencyException:

@@ -50,6 +50,14 @@ def test_the_environment_is_taken_first(home: Path, monkeypatch: pytest.MonkeyPa
     assert (ACCOUNT, "aws", None) == (session.account, session.partition, session.region)
 
 
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_environments_region_counts(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCOUNT)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    monkeypatch.setenv(name, "eu-west-3")
+    assert "eu-west-3" == open_session().region
+
+
 def test_a_profile_brings_its_region(home: Path) -> None:
     keys = f"aws_access_key_id = {ACCOUNT}\naws_secret_access_key = any\n"
     (home / "config").write_text(f"[profile person]\n{keys}region = eu-west-1\n")
