@@ -27,6 +27,12 @@ def authorities(org: str, name: str) -> Response:
     connection = connections.stored(here.database, cluster.uid)
     if connection is None or cluster.status.server_url is None:
         raise NotFound(f"{name} was not reached yet, so its address is not known: pullpass connect {name}")
+    if connection.eks is not None:
+        eks = connection.eks
+        raise NotFound(
+            f"EKS has the CA of {name}: aws eks describe-cluster --name {eks.cluster} --region {eks.region}"
+            " --query cluster.certificateAuthority.data --output text | base64 -d"
+        )
     if connection.certificate_authority is None:
         raise NotFound(
             f"the connection of {name} holds no CA: a public one signs the certificate of its API server"

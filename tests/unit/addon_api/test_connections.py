@@ -8,7 +8,7 @@ from addon_api.app import ApiSettings
 from fleet import connections
 from fleet.database import Database
 from fleet.sealing import Sealer
-from tests.support.hub import CONNECTION, Hub, make_hub, manifest
+from tests.support.hub import CONNECTION, Hub, make_hub, manifest, status
 
 PATH = "/org/acme/mk8s/demo/-connection"
 
@@ -107,6 +107,15 @@ def test_an_eks_cluster_is_named_and_the_rest_is_the_manifests(hub: Hub) -> None
     assert stored is not None
     assert stored.eks is not None
     assert [None, "inner-id"] == [role.external_id for role in stored.eks.roles]
+
+
+def test_the_authority_of_an_eks_cluster_is_asked_of_eks(hub: Hub) -> None:
+    hub.put(manifest(provider=AWS))
+    hub.call("PUT", PATH, json={"eks": {"cluster": "prod"}})
+    hub.report("demo", status(server_url="https://ABC.gr7.eu-central-1.eks.amazonaws.com"))
+    answer = hub.get("/org/acme/mk8s/demo/-cacerts")
+    assert answer.status_code == 404
+    assert "aws eks describe-cluster --name prod --region eu-central-1" in answer.text
 
 
 def test_a_later_change_of_the_manifest_leads_to_no_other_role(hub: Hub) -> None:
