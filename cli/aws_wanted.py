@@ -6,6 +6,7 @@ Used by the commands of `pullpass aws`.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -27,9 +28,13 @@ __all__ = ["Choices", "cluster_with_issuer", "issuer_of", "role_of", "wanted_for
 Json = Mapping[str, Any]
 
 ISSUER_SECONDS = 60.0
+# What stands in the status may be older than what the person did just now (`pullpass connect`).
+STALE_SECONDS = 8.0
 
 
-def cluster_with_issuer(hub: Hub, name: str, *, timeout_seconds: float = ISSUER_SECONDS) -> Json:
+def cluster_with_issuer(
+    hub: Hub, name: str, *, timeout_seconds: float = ISSUER_SECONDS, stale_seconds: float = STALE_SECONDS
+) -> Json:
     """The cluster, as soon as the hub knows the OIDC provider URL that AWS has to be told.
 
     Raises:
@@ -41,6 +46,12 @@ def cluster_with_issuer(hub: Hub, name: str, *, timeout_seconds: float = ISSUER_
         cluster.update(hub.request("GET", hub.cluster(name)))
         return issuer_of(cluster) is not None or not _discovering(cluster)
 
+    def settled() -> bool:
+        return known() and (issuer_of(cluster) is not None or not _may_be_stale(cluster))
+
+    if not known() and sys.stderr.isatty():
+        click.echo(f"Waiting until the hub knows the issuer of {name} …", err=True)
+    following.until(settled, timeout_seconds=stale_seconds)
     following.until(known, timeout_seconds=timeout_seconds)
     if add_on_of(cluster) is None:
         raise click.ClickException(
@@ -48,11 +59,15 @@ def cluster_with_issuer(hub: Hub, name: str, *, timeout_seconds: float = ISSUER_
         )
     if issuer_of(cluster) is None:
         issues = [
-            f"  {issue['code']}: {issue['message']}\n  do: {issue['remedy']}"
-            for issue in identity_of(cluster).get("issues", ())
-        ] or [f"  do: pullpass clusters get {name}, which says what it waits for"]
+            f"  {issue['code']}: {issue['message']}\n  do: {issue['remedy']}" for issue in _issues(cluster)
+        ]
         raise click.ClickException(
-            "\n".join([f"the hub knows no OIDC provider URL of {name} that AWS can use", *issues])
+            "\n".join(
+                [
+                    f"the hub knows no OIDC provider URL of {name} that AWS can use",
+                    *(issues or [f"  do: pullpass clusters get {name}, which says what it waits for"]),
+                ]
+            )
         )
     return cluster
 
@@ -87,5 +102,19 @@ def wanted_for(hub: Hub, cluster: Json, role: RoleArn, choices: Choices, *, regi
 
 def _discovering(cluster: Json) -> bool:
     """Whether the hub may yet find the issuer out by itself."""
-    waiting = not identity_of(cluster).get("issues") and not cluster["status"].get("issues")
-    return add_on_of(cluster) is not None and bool(cluster["status"].get("connected")) and waiting
+    connected = bool(cluster["status"].get("connected"))
+    return add_on_of(cluster) is not None and connected and not _issues(cluster)
+
+
+def _may_be_stale(cluster: Json) -> bool:
+    """Whether what the status says may be of before the last change."""
+    status = cluster["status"]
+    behind = bool(status.get("issues")) or status.get("observedGeneration") != status.get("generation")
+    return add_on_of(cluster) is not None and bool(status.get("connected")) and behind
+
+
+def _issues(cluster: Json) -> list[Json]:
+    """What keeps the issuer unknown, each once."""
+    found: list[Json] = [*cluster["status"].get("issues", ())]
+    found += [issue for issue in identity_of(cluster).get("issues", ()) if issue not in found]
+    return found
