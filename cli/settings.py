@@ -17,6 +17,7 @@ from schemas.version import __version__
 
 DEFAULT_PORT = 8080
 _PRINCIPAL = re.compile(r"arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[!-~]{1,576}", re.ASCII)
+_ROLE_NAME = re.compile(r"([!-.0-9;-~]{1,100}/){0,4}[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Settings:
     bootstrap_org: str
     trust_policy_quota: int
     aws_principal: str | None
+    iam_check_role: str | None
     allow_loopback: bool
     agent_image: str
     workers: int
@@ -75,6 +77,7 @@ def read() -> Settings:
                 bootstrap_org=env.str("BOOTSTRAP_ORG", "acme"),
                 trust_policy_quota=env.int("TRUST_POLICY_QUOTA", 2048, validate=validate.Range(2048, 8192)),
                 aws_principal=_principal(env.str("AWS_PRINCIPAL", "")),
+                iam_check_role=_role_name(env.str("IAM_CHECK_ROLE", "")),
                 allow_loopback=env.bool("ALLOW_LOOPBACK", False),
                 agent_image=env.str("AGENT_IMAGE", f"pullpass:{__version__}"),
                 workers=env.int("WORKERS", 16, validate=validate.Range(1, 256)),
@@ -97,6 +100,15 @@ def _public_url(text: str) -> str | None:
             f"PULLPASS_PUBLIC_URL must be an https:// address, because AWS reads it; it is {text!r}"
         )
     return text.rstrip("/")
+
+
+def _role_name(text: str) -> str | None:
+    if text and _ROLE_NAME.fullmatch(text) is None:
+        raise click.UsageError(
+            "PULLPASS_IAM_CHECK_ROLE must be the name of an IAM role, the same in every account (with a path: PATH/NAME),"
+            f" not an ARN; it is {text!r}"
+        )
+    return text or None
 
 
 def _principal(text: str) -> str | None:

@@ -105,6 +105,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         agent_image=settings.agent_image,
         public_url=settings.public_url,
         aws_principal=settings.aws_principal,
+        iam_check_role=settings.iam_check_role,
         allow_loopback=settings.allow_loopback,
         workers=settings.workers,
         failing_workers=settings.failing_workers,

@@ -29,6 +29,7 @@ from controller.addons import ADD_ONS
 from controller.addons.addon import Context, Evidence, Identity
 from controller.applying import Seen
 from controller.eks import EksAccesses
+from controller.iam_checks import IamChecks
 from controller.memory import Memory
 from controller.outcomes import Failure, Obstacle, judge
 from controller.ownership import OWNER_KEY
@@ -50,6 +51,7 @@ from schemas.status import AddOnStatus, ClusterStatus, State, with_transition_ti
 # How long what was found out about a cluster (version, rights, issuer, owner) is believed.
 _BELIEVED = timedelta(hours=1)
 _BELIEVED_UNSETTLED = timedelta(seconds=25)
+_IAM_STOP_SECONDS = 1.0  # for each thread that asks AWS: who asked may ask again
 
 _UNREACHABLE = frozenset({"ClusterUnreachable", "HubAwsUnreachable"})
 
@@ -89,6 +91,7 @@ class Reconciler:
         settings: Of the controller.
         clock: The time.
         dial: Makes the client of a cluster; tests wrap it.
+        changed: Told the uid of a cluster of which something new is known that no cluster tells.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Reconciler:
         *,
         clock: Clock,
         dial: Callable[[Access], Client] = Client,
+        changed: Callable[[str], None] = lambda _uid: None,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -106,6 +110,7 @@ class Reconciler:
         self._hub = database.hub_id()
         self._shelf = issuer.FleetShelf(database)
         self._eks = EksAccesses(database, settings.aws_principal)
+        self._iam = IamChecks(database, settings.iam_check_role, clock=clock, changed=changed)
         self._memories: dict[str, Memory] = {}
         self._running: set[str] = set()
         self._dropped: dict[str, Memory] = {}  # while they ran
@@ -149,6 +154,8 @@ class Reconciler:
 
     def drop(self, uids: Iterable[str]) -> None:
         """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
+        uids = tuple(uids)
+        self._iam.drop(uids)
         for uid in uids:
             with self._lock:
                 memory = self._memories.pop(uid, None)
@@ -160,6 +167,7 @@ class Reconciler:
 
     def close(self) -> None:
         """Forgets all."""
+        self._iam.stop(_IAM_STOP_SECONDS)
         with self._lock:
             uids = list(self._memories)
         self.drop(uids)
@@ -315,7 +323,8 @@ class Reconciler:
         )
         shown = planning.evidence_keys(wanted)
         memory.evidence |= {key: obj for key, obj in applied.objects.items() if key in shown}
-        add_ons = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}
+        observed = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}
+        add_ons = self._iam.told(context, cluster, observed)
         gone = set(pruned)
         left = [key for key in seen if key not in gone]
         memory.expected = frozenset([*left, *plan.desired.objects]) & frozenset(applying.CLUSTER_SCOPED)

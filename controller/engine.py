@@ -64,9 +64,9 @@ class Engine:
         self._database = database
         self._clock = clock
         self._process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._reconciler = Reconciler(database, settings, clock=clock, dial=dial)
-        self._errands = Errands(database, settings, clock=clock, dial=dial)
         self._queue: Queue[str] = Queue(clock=clock, random=random)
+        self._reconciler = Reconciler(database, settings, clock=clock, dial=dial, changed=self._queue.add)
+        self._errands = Errands(database, settings, clock=clock, dial=dial)
         self._looks = Looks(settings.look_seconds, random=random)
         self._sightings = Sightings(database, started_at=clock.monotonic())
         self._workers = Workers(

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 
 from schemas.eks_issues import EKS_KINDS
+from schemas.iam_issues import IAM_KINDS
 from schemas.issue_kinds import (
     AGENT_LOG,
     ATTACH_PULL_ONLY,
@@ -290,6 +291,7 @@ KINDS: Mapping[str, IssueKind] = {
         *_ADD_ON_KINDS,
         *_STS_KINDS,
         *_ECR_KINDS,
+        *IAM_KINDS,
         *PULL_SECRET_KINDS,
         *NODE_KINDS,
     )

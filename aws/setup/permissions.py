@@ -46,6 +46,15 @@ def lacks(wanted: Document, held: Iterable[Mapping[str, Any]], *, partly: bool =
     return tuple(found)
 
 
+def touches(held: Iterable[Mapping[str, Any]], action: str, resource: str) -> bool:
+    """Whether some statement without conditions allows `action` on a part of `resource` at least."""
+    given = (one for document in held for one in statements(document) if isinstance(one, Mapping))
+    return any(
+        one.get("Effect") == "Allow" and not one.get("Condition") and _may_touch(one, action, resource)
+        for one in given
+    )
+
+
 def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
     """Whether a statement holds all of `resource`, which may have globs of its own."""
     return _action_matches(statement, action) and any(
