@@ -5,6 +5,10 @@ not takes it once its record has not changed for as long as the record says. Onl
 by the observer's own monotonic clock: what time the holder believes it to be is never compared, so skewed clocks do
 no harm. Every write names the resource version that was read, so of two that take it at once one is refused.
 
+A standby watches the Lease. What the watch says only tells when to try: before a Lease is taken it is read, so a watch
+that is late, broken or forbidden costs requests and never a second leader. When the watch is silent for longer than a
+leader that lives would be, the standby looks by itself until the watch speaks again.
+
 A leader stops before anybody could have taken its place: it counts from the moment it *sent* its last successful
 renewal, others from when they saw it, and it gives up `_MARGIN_SECONDS` early. Run by `agent.brain`.
 """
@@ -19,15 +23,20 @@ from typing import Any
 
 import structlog
 
+from agent.informer import Informer, Scope
 from kube.client import Client
 from kube.errors import Conflict, KubeError, NotFound
 from kube.objects import LEASE, Object
 from reconcile.clock import Clock, Random
 from schemas.agent_documents import LEASE_NAME, NAMESPACE_NAME
 
-LEASE_SECONDS = 10
-RENEW_SECONDS = 3.0
+LEASE_SECONDS = 11
+RENEW_SECONDS = 4.0
+# Between two looks of a standby whose watch says nothing, and after a failure.
 RETRY_SECONDS = 2.0
+# A renewal that failed is tried again sooner: after one that timed out there is time for one more.
+_RENEW_AGAIN_SECONDS = 1.0
+_QUIET_SECONDS = RENEW_SECONDS + RETRY_SECONDS
 _MARGIN_SECONDS = 2.0
 _JITTER = 0.2
 # The election has been silent for too long, or work that was told to end goes on: only a restart mends either.
@@ -56,6 +65,8 @@ class Leadership:
         self._stopping = False
         self._term: _Term | None = None
         self._observed = _Observed({}, clock.monotonic())
+        self._watch: Informer[Mapping[str, Any]] | None = None
+        self._told_at = clock.monotonic() - _QUIET_SECONDS  # by the watch
         self._heard_at = clock.monotonic()
 
     @property
@@ -78,8 +89,16 @@ class Leadership:
                 comes out of here, after the Lease was released.
         """
         threading.Thread(target=self._end_with, args=(stop,), name="leadership-stop", daemon=True).start()
-        while (term := self._stand_by()) is not None:
-            self._serve(term, lead)
+        while not self._stopping:
+            watch = self._begin_to_watch()
+            try:
+                term = self._stand_by()
+                watch.stop()  # and is not waited for: the term has begun
+                if term is not None:
+                    self._serve(term, lead)
+            finally:
+                watch.stop()
+                watch.join(_JOIN_SECONDS)
 
     def _end_with(self, stop: threading.Event) -> None:
         stop.wait()
@@ -88,6 +107,28 @@ class Leadership:
             if self._term is not None:
                 self._term.lost.set()
             self._condition.notify_all()
+
+    def _begin_to_watch(self) -> Informer[Mapping[str, Any]]:
+        self._told_at = self._clock.monotonic() - _QUIET_SECONDS
+        self._watch = Informer(
+            self._client,
+            Scope(LEASE, NAMESPACE_NAME, f"metadata.name={LEASE_NAME}"),
+            view=_spec,
+            changed=lambda _, __: self._told(),
+            clock=self._clock,
+            random=self._random,
+        )
+        self._watch.start()
+        return self._watch
+
+    def _told(self) -> None:
+        """Hears from the watch, in its thread."""
+        spec = self._watch.get(NAMESPACE_NAME, LEASE_NAME) if self._watch is not None else None
+        if spec is not None:
+            with self._condition:
+                self._told_at = self._clock.monotonic()
+                self._observe(spec)
+                self._condition.notify_all()
 
     def _stand_by(self) -> _Term | None:
         """Waits for this replica's term; None: to stop."""
@@ -102,19 +143,28 @@ class Leadership:
                 if not failing:
                     _log.warning("cannot stand for leader", error=str(error))
                 failing = True
-            self._heard_at = self._clock.monotonic()
-            retry, free_in = self._retry_seconds(), self._held_for()
-            self._pause(min(retry, free_in) if free_in > 0 else retry)
+            self._wait_for_a_chance()
         return None
+
+    def _wait_for_a_chance(self) -> None:
+        """Until the Lease has run out, or it is time to look: the watch is silent, or the Lease was free and not ours."""
+        retry_at = self._clock.monotonic() + self._retry_seconds(RETRY_SECONDS)
+        with self._condition:
+            refused = self._held_for() <= 0
+            while not self._stopping:
+                now = self._heard_at = self._clock.monotonic()
+                look_at = max(self._told_at + _QUIET_SECONDS, retry_at)
+                left = (retry_at if refused else min(now + self._held_for(), look_at)) - now
+                if left <= 0:
+                    return
+                self._clock.wait(self._condition, left)
 
     def _attempt(self) -> _Term | None:
         """Takes the Lease if it is free. One that is gone stays its last holder's until it would have run out."""
         lease = self._read()
         if lease is None and self._held_for() <= 0:
             lease = self._client.apply(_EMPTY)  # where another was faster, this answers with its Lease
-        if lease is not None:
-            self._observe(lease)
-        if lease is None or self._held_for() > 0:
+        if lease is None or self._observe(_spec(lease)) > 0:
             return None
         sent_at = self._clock.monotonic()
         try:
@@ -157,7 +207,7 @@ class Leadership:
                 seconds = RENEW_SECONDS
             except KubeError as error:
                 _log.warning("cannot renew the Lease", error=str(error))
-                seconds = self._retry_seconds()
+                seconds = self._retry_seconds(_RENEW_AGAIN_SECONDS)
             self._heard_at = self._clock.monotonic()
 
     def _renew(self, term: _Term) -> bool:
@@ -204,9 +254,15 @@ class Leadership:
         except NotFound:
             return None
 
-    def _observe(self, lease: Object) -> None:
-        if self._observed.spec != lease.get("spec", {}):
-            self._observed = _Observed(lease.get("spec", {}), self._clock.monotonic())
+    def _observe(self, spec: Mapping[str, Any]) -> float:
+        """Notes when it changed. Answers `_held_for` of exactly this, whatever the watch says at the same time.
+
+        An empty one is about to be written anew, by its holder or by whoever made it: it changes nothing.
+        """
+        with self._condition:
+            if spec and self._observed.spec != spec:
+                self._observed = _Observed(spec, self._clock.monotonic())
+            return self._held_for()
 
     def _held_for(self) -> float:
         """For how many seconds another may still believe that it leads; 0: for none."""
@@ -237,14 +293,14 @@ class Leadership:
         """As a MicroTime."""
         return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    def _retry_seconds(self) -> float:
-        return RETRY_SECONDS * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+    def _retry_seconds(self, seconds: float) -> float:
+        return seconds * self._random.uniform(1 - _JITTER, 1 + _JITTER)
 
-    def _pause(self, seconds: float, term: _Term | None = None) -> bool:
+    def _pause(self, seconds: float, term: _Term) -> bool:
         """False when it was cut short: by the end of everything, or of the term."""
         until = self._clock.monotonic() + seconds
         with self._condition:
-            while not self._stopping and (term is None or not term.lost.is_set()):
+            while not self._stopping and not term.lost.is_set():
                 left = until - self._clock.monotonic()
                 if left <= 0:
                     return True
@@ -293,6 +349,10 @@ class _Lost(threading.Event):
 
 def _until(sent_at: float) -> float:
     return sent_at + LEASE_SECONDS - _MARGIN_SECONDS
+
+
+def _spec(lease: Object) -> Mapping[str, Any]:
+    return dict(lease.get("spec") or {})
 
 
 def _holder(lease: Object) -> str:

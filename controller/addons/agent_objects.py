@@ -146,7 +146,7 @@ def _own_rules() -> list[Object]:
             "apiGroups": ["coordination.k8s.io"],
             "resources": ["leases"],
             "resourceNames": [LEASE_NAME],
-            "verbs": ["get", "create", "patch"],
+            "verbs": ["get", "list", "watch", "create", "patch"],
         },
     ]
 

@@ -222,8 +222,12 @@ def test_an_identity_that_fails_is_no_trouble_of_the_others(cluster: Cluster) ->
     assert cluster.secret("web-pull") is None
 
 
-def test_a_change_of_one_claim_does_not_have_another_that_fails_asked_before_its_time(cluster: Cluster) -> None:
-    cluster.aws.failures["ecr eu-west-1"] = AwsFailure(HopName.ECR, "EcrUnreachable", "no answer", transient=True)
+def test_a_change_of_one_claim_does_not_have_another_that_fails_asked_before_its_time(
+    cluster: Cluster,
+) -> None:
+    cluster.aws.failures["ecr eu-west-1"] = AwsFailure(
+        HopName.ECR, "EcrUnreachable", "no answer", transient=True
+    )
     key, public = ClaimKey(ClaimSource.CUSTOM, "zoo"), (host(PUBLIC),)
     cluster.start(claim())
     cluster.status(lambda status: status.failure is not None)

@@ -1,13 +1,14 @@
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from agent.leadership import LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Leadership, _Term
-from kube.client import Client
-from kube.errors import NotFound
+from agent.leadership import _EMPTY, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Leadership, _Term
+from kube.client import Client, ObjectList
+from kube.errors import Forbidden, NotFound
 from kube.objects import LEASE, Kind, Object
 from reconcile.clock import FakeClock, FakeRandom
 from schemas.agent_documents import LEASE_NAME
@@ -24,8 +25,19 @@ class Watched(Client):
         self.missing: Callable[[], None] = lambda: None
         self.read: Callable[[], None] = lambda: None
         self.writes: Callable[[], None] = lambda: None
+        self.looks = 0
+        self.watching = "works"
+        self.over = threading.Event()
+
+    def list(self, kind: Kind, **how: Any) -> ObjectList:
+        if self.watching == "refused":
+            raise Forbidden(403, "Forbidden", "you may not")
+        if self.watching == "silent":
+            self.over.wait()
+        return super().list(kind, **how)
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
+        self.looks += 1
         try:
             found = super().get(kind, name, namespace=namespace)
         except NotFound:
@@ -39,6 +51,18 @@ class Watched(Client):
     ) -> Object:
         self.writes()
         return super().merge_patch(kind, name, body, namespace=namespace, **more)
+
+
+class CountingClock(FakeClock):
+    """Counts how often each condition was waited on, so that a test knows who has looked at a new time."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self.waits: Counter[int] = Counter()
+
+    def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
+        self.waits[id(condition)] += 1
+        super().wait(condition, timeout_seconds)
 
 
 class Replica:
@@ -65,6 +89,7 @@ class Replica:
 
     def stop(self) -> None:
         self._stopping.set()
+        self.client.over.set()
         if self._thread.ident is not None:
             self._thread.join(10)
             assert not self._thread.is_alive()
@@ -94,7 +119,7 @@ class Election:
 
     def __init__(self, cell: Cell) -> None:
         self.admin = cell.admin
-        self.clock = FakeClock(START)
+        self.clock = CountingClock(START)
         self.replicas: list[Replica] = []
         self.both = False
 
@@ -118,19 +143,40 @@ class Election:
         """Whether the last renewal is of now."""
         return bool(self.lease()["renewTime"] == self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
-    def pass_until(self, replica: Replica, *, step: float = RETRY_SECONDS) -> float:
-        """Lets time pass, one look of that replica's after the other, until it leads; the seconds that took."""
-        passed = 0.0
+    def pass_until(self, replica: Replica, *, step: float = 1.0) -> float:
+        """Lets time pass, step by step as that replica has looked at each, until it leads; the seconds that took."""
+        passed, condition = 0.0, id(replica.leadership._condition)
         while not replica.leads:
             assert passed < 60
-            looks = replica.client.requests
+            looked = self.clock.waits[condition]
             self.clock.advance(step)
             passed += step
-            eventually(lambda looks=looks: replica.leads or replica.client.requests > looks)  # type: ignore[misc]
             # A term begins with threads that wait, a moment before the work does.
-            eventually(lambda: replica.leads or (not replica.leadership.leading and self.waits(replica)))
+            eventually(
+                lambda looked=looked: (  # type: ignore[misc]
+                    replica.leads
+                    or (
+                        self.clock.waits[condition] > looked
+                        and not replica.leadership.leading
+                        and self.waits(replica)
+                    )
+                )
+            )
             self.note()
         return passed
+
+    def heard(self, replica: Replica) -> bool:
+        """Whether its watch has told of the Lease as it stands."""
+        return bool(replica.leadership._observed.spec == self.lease())
+
+    def pass_by(self, replica: Replica, seconds: float = 0.5) -> None:
+        """Lets time pass, and that replica look at it."""
+        eventually(lambda: self.waits(replica))
+        looked = self.clock.waits[id(replica.leadership._condition)]
+        self.clock.advance(seconds)
+        eventually(
+            lambda: self.clock.waits[id(replica.leadership._condition)] > looked and self.waits(replica)
+        )
 
     def waits(self, replica: Replica) -> bool:
         """Whether all of its threads wait: one that stands by, or a leader's two."""
@@ -172,7 +218,7 @@ def test_the_first_leads_and_the_other_stands_by(leader: Replica, standby: Repli
 def test_the_lease_says_who_leads_and_since_when(election: Election, leader: Replica) -> None:
     expected = {
         "holderIdentity": "one",
-        "leaseDurationSeconds": 10,
+        "leaseDurationSeconds": 11,
         "acquireTime": "2026-11-22T06:00:00.000000Z",
         "renewTime": "2026-11-22T06:00:00.000000Z",
         "leaseTransitions": 1,
@@ -185,6 +231,77 @@ def test_a_leader_that_renews_goes_on_leading(election: Election, leader: Replic
         election.let_pass(leader, RENEW_SECONDS)
         eventually(election.renewed)
     assert (True, 1, 0) == (leader.leads, len(leader.terms), len(standby.terms))
+
+
+def test_a_standby_that_hears_of_renewals_sends_nothing(
+    election: Election, leader: Replica, standby: Replica
+) -> None:
+    eventually(lambda: election.heard(standby))
+    before = standby.client.looks
+    for _ in range(15):
+        election.let_pass(leader, RENEW_SECONDS)
+        eventually(election.renewed)
+        eventually(lambda: election.heard(standby))
+    assert before == standby.client.looks
+
+
+@pytest.mark.parametrize("broken", ["refused", "silent"])
+def test_a_standby_whose_watch_is_broken_looks_by_itself(
+    election: Election, leader: Replica, broken: str
+) -> None:
+    standby = election.replica("two")
+    standby.client.watching = broken
+    standby.start()
+    for _ in range(5):
+        eventually(lambda: election.waits(standby))
+        election.let_pass(leader, RENEW_SECONDS)
+        eventually(election.renewed)
+        election.let_pass(standby, RETRY_SECONDS * 1.2)
+        eventually(lambda: election.heard(standby))
+    leader.cut_off.set()
+    assert election.pass_until(standby) <= 15
+    assert (1, False) == (len(leader.terms), leader.leads)
+
+
+def test_a_watch_that_falls_silent_is_not_relied_on(
+    election: Election, leader: Replica, standby: Replica
+) -> None:
+    eventually(lambda: election.heard(standby))
+    standby.leadership._watch.stop()  # type: ignore[union-attr]  # it stands by: there is one
+    for _ in range(6):
+        election.let_pass(leader, RENEW_SECONDS)
+        eventually(election.renewed)
+        election.pass_by(standby)
+    leader.cut_off.set()
+    assert election.pass_until(standby) <= 15
+    assert 1 == len(leader.terms)
+
+
+def test_what_a_watch_tells_too_late_takes_no_lease_from_its_holder(
+    election: Election, leader: Replica, standby: Replica
+) -> None:
+    eventually(lambda: election.heard(standby))
+    before, looks = election.lease(), standby.client.looks
+    with standby.leadership._condition:
+        standby.leadership._observe({"leaseDurationSeconds": 1, "renewTime": "of a release long ago"})
+        standby.leadership._condition.notify_all()
+    eventually(lambda: standby.client.looks > looks)
+    eventually(lambda: election.waits(standby))
+    assert (before, []) == (election.lease(), standby.terms)
+
+
+def test_a_lease_that_is_made_again_is_not_free_before_its_holder_has_signed_it(
+    election: Election, leader: Replica, standby: Replica
+) -> None:
+    eventually(lambda: election.heard(standby))
+    leader.cut_off.set()
+    election.admin.delete(LEASE, LEASE_NAME, namespace=OURS)
+    election.admin.apply(_EMPTY)
+    looks = standby.client.looks
+    for _ in range(4):
+        election.pass_by(standby, RETRY_SECONDS)
+    assert standby.client.looks > looks
+    assert [] == standby.terms
 
 
 def test_of_many_that_begin_at_once_one_leads(election: Election) -> None:
@@ -231,8 +348,9 @@ def test_a_leader_that_cannot_renew_stops_before_another_begins_within_15_second
 def test_a_leader_that_stops_hands_over_without_a_wait(
     election: Election, leader: Replica, standby: Replica
 ) -> None:
+    eventually(lambda: election.heard(standby))
     leader.stop()
-    assert election.pass_until(standby) <= RETRY_SECONDS
+    eventually(lambda: standby.leads)  # and no time passes
     assert ("two", 2) == (election.lease()["holderIdentity"], election.lease()["leaseTransitions"])
 
 
@@ -286,10 +404,9 @@ def test_a_lease_that_is_deleted_is_made_again_by_its_holder(
     election: Election, leader: Replica, standby: Replica
 ) -> None:
     election.admin.delete(LEASE, LEASE_NAME, namespace=OURS)
-    looks = standby.client.requests
     election.let_pass(leader, RENEW_SECONDS)
     eventually(lambda: election.lease().get("holderIdentity") == "one")
-    eventually(lambda: standby.client.requests > looks)
+    eventually(lambda: election.heard(standby))
     assert (True, []) == (leader.leads, standby.terms)
 
 

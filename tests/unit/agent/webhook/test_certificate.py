@@ -146,6 +146,16 @@ def test_foreign_keys_in_the_secret_do_not_matter() -> None:
     assert KEPT == certificate.read(stored(other=b"\xff"), NOW)
 
 
+@pytest.mark.parametrize("key", ["tls.crt", "ca.crt"])
+def test_a_version_that_no_certificate_has_spoils_it(key: str) -> None:
+    obj = stored()
+    text = bytearray(base64.b64decode(obj["data"][key]))
+    text[44:45] = b"a"  # within the version
+    obj["data"][key] = base64.b64encode(bytes(text)).decode()
+    with pytest.raises(Spoiled):
+        certificate.read(obj, NOW)
+
+
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of broken bytes
 @settings(deadline=None)  # other tests run beside it
 @given(st.sampled_from(["tls.crt", "tls.key", "ca.crt"]), st.data())
