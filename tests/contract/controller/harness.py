@@ -90,7 +90,7 @@ class Hub:
         self.database = database
         self.cluster = cluster
         self.key = ClusterKey("acme", name)
-        self.clock = FakeClock(datetime.now(UTC))
+        self.clock = FakeClock(datetime.now(UTC) - timedelta(minutes=1))  # an engine that follows is later
         self.wire = Wire()
         self.admin = Client(admin_access(cluster), field_manager="kubectl")
         self.agent = Client(admin_access(cluster), field_manager="pullpass-agent")
