@@ -97,7 +97,7 @@ class Scene:
         self.hub = hub
         self.folder = folder
         self.site = site
-        self._token = token
+        self.token = token
         self._touched = 0
 
     def publish(self, *, keys: bool = True) -> None:
@@ -117,7 +117,6 @@ class Scene:
 
     def register(self) -> None:
         """By the command line: `clusters apply` and `connect`."""
-        (self.folder / "kubeconfig").write_text(self.cluster.kubeconfig())
         aws = self.world.aws_endpoints
         endpoints = {f"{name}Endpoint": aws[name] for name in ("ecr", "registry")}
         endpoints["stsEndpoint"] = f"{aws['sts']}/{REGION}"
@@ -139,7 +138,7 @@ class Scene:
         return {
             "HOME": str(self.folder),
             "PULLPASS_ENDPOINT": self.hub.endpoint,
-            "PULLPASS_TOKEN": self._token,
+            "PULLPASS_TOKEN": self.token,
             "PULLPASS_ORG": "acme",
             "KUBECONFIG": str(self.folder / "kubeconfig"),
             "AWS_ACCESS_KEY_ID": account,
@@ -328,6 +327,15 @@ def project_tokens(cluster: SandboxCluster, folder: Path) -> bool:
 @contextmanager
 def scene(folder: Path) -> Iterator[Scene]:
     """Registered and connected with an AWS account that holds nothing, awsECR enabled without a role."""
+    with empty_scene(folder) as found:
+        found.register()
+        with agent(found.cluster, folder):
+            yield found
+
+
+@contextmanager
+def empty_scene(folder: Path) -> Iterator[Scene]:
+    """A hub that knows no cluster, an AWS account that holds nothing, and a cluster that neither has heard of."""
     site: dict[str, Any] = {}
     with ExitStack() as stack:
         world = World(run_workloads=False)
@@ -346,9 +354,8 @@ def scene(folder: Path) -> Iterator[Scene]:
         token = tokens.issue(database, org="acme", role=Role.ADMIN, name="ada", now=clock.now())
         found = Scene(world, cluster, Hub(endpoint, token, "acme"), token=token, folder=folder, site=site)
         found.publish()
+        (folder / "kubeconfig").write_text(cluster.kubeconfig())
         stack.enter_context(controlling(database))
-        found.register()
-        stack.enter_context(agent(cluster, folder))
         yield found
 
 
