@@ -3,7 +3,7 @@
 
     slim.py SITE_PACKAGES
 
-botocore brings the models of some 400 services and Pullpass calls three. What is not in a folder of `data` (endpoints,
+botocore brings the models of some 400 services and Pullpass calls a few. What is not in a folder of `data` (endpoints,
 partitions, retries, defaults) serves every client and stays. tests/unit/test_image.py holds that their clients are
 still made of what is left, and so does the build itself.
 """
@@ -12,7 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
-SERVICES = ("ecr", "ecr-public", "sts")
+# The hub and the agent call the first five; the rest are for `pullpass aws`, run from the image.
+SERVICES = ("ecr", "ecr-public", "eks", "iam", "sts", "autoscaling", "ec2", "service-quotas")
 
 
 def slim(site_packages: Path) -> None:
