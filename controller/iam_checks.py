@@ -18,7 +18,7 @@ import structlog
 
 from aws import images, registry_hosts
 from aws.arns import parse_role
-from aws.setup import check
+from aws.setup import check, registry_sides
 from aws.setup.check import Difference, Found, Part
 from aws.setup.wanted import Permissions, TrustedCluster, Wanted
 from aws.trust_policy import TrustedWorkload, subject
@@ -43,6 +43,7 @@ _CODES = {
     Part.PROVIDER: "IamProviderDiffers",
     Part.TRUST: "IamTrustDiffers",
     Part.PERMISSIONS: "IamPermissionsDiffer",
+    Part.REGISTRY: "RegistryPolicyDiffers",
 }
 
 _log = structlog.get_logger(__name__)
@@ -173,17 +174,25 @@ class IamChecks:
     def _ask(self, org: str, wanted: Wanted) -> Answer:
         from aws import iam_reader  # noqa: PLC0415 - boto3 is slow to import
 
+        asking = {
+            "role_name": self._role_name or "",
+            "external_id": external_ids.of_organisation(self._database, org),
+            "session": f"pullpass-{org}",
+        }
         try:
-            state = iam_reader.read(
-                self._hub(),
-                role_name=self._role_name or "",
-                external_id=external_ids.of_organisation(self._database, org),
-                wanted=wanted,
-                session=f"pullpass-{org}",
-            )
+            found = [check.compare(wanted, iam_reader.read(self._hub(), wanted=wanted, **asking))]
         except iam_reader.NotRead as error:
             return Answer(None, reason=str(error))
-        return Answer(self._clock.now(), check.compare(wanted, state))
+        for side in wanted.other_sides:
+            try:
+                policies = iam_reader.read_registry(self._hub(), side=side, **asking)
+                found.append(registry_sides.compare(wanted.role, side, policies))
+            except iam_reader.NotRead as error:
+                words = f"the registry of account {side.account} in {side.region} was not checked: {error}"
+                found.append(Found(unjudged=(words,)))
+        differences = tuple(difference for one in found for difference in one.differences)
+        unjudged = tuple(words for one in found for words in one.unjudged)
+        return Answer(self._clock.now(), Found(differences, unjudged))
 
     def _hub(self) -> HubIdentity:
         from aws.hub_identity import HubIdentity  # noqa: PLC0415 - boto3 is slow to import
@@ -238,7 +247,7 @@ def _issues(context: Context, differences: Iterable[Difference]) -> list[Issue]:
     return [
         context.issue(
             _CODES[part],
-            {"MESSAGE": "; ".join(each.message for each in found)},
+            {**found[0].values, "MESSAGE": "; ".join(each.message for each in found)},
             resources=tuple(dict.fromkeys(each.resource for each in found)),
         )
         for part, found in by_part.items()

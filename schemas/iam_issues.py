@@ -22,4 +22,10 @@ IAM_KINDS = (
         "The role {ROLE_ARN} may not pull what cluster {CLUSTER} needs: {MESSAGE}",
         _SET_UP,
     ),
+    IssueKind(
+        "RegistryPolicyDiffers",
+        "The owner of a registry that cluster {CLUSTER} pulls from does not let {ROLE_ARN} in: {MESSAGE}",
+        "With credentials for account {REGISTRY_ACCOUNT}: aws ecr set-repository-policy --region {REGION}"
+        " --repository-name {REPOSITORY} --policy-text {POLICY}",
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -32,11 +32,12 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is missing; `message` is a clause, `resource` the ARN it is about."""
+    """Something that is missing; `message` is a clause, `resource` the ARN it is about, `values` are of its issue."""
 
     part: Part
     message: str
     resource: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ READER = f"arn:aws:iam::{ACCOUNT}:role/pullpass-read"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.example.org/id/1"
 SUBJECT = f"system:serviceaccount:{NAMESPACE_NAME}:{AGENT_ACCOUNT}"
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "iam-checks.md"
-READING = re.findall(r'"(iam:\w+)"', PAGE.read_text())  # the policy that people are told to give
+READING = re.findall(r'"((?:iam|ecr):\w+)"', PAGE.read_text())  # the policy that people are told to give
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ CODES = [
     "IamProviderDiffers",
     "IamTrustDiffers",
     "IamPermissionsDiffer",
+    "RegistryPolicyDiffers",
     "SecretNotOurs",
     "NamespaceWriteRefused",
     "TokenUnreadable",
