@@ -14,7 +14,7 @@ from tests.support.hub import ISSUER, ROLE_ARN, Hub, make_hub, manifest, status
 
 PATH = "/org/acme/mk8s/demo/-addons/awsECR/setup"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-IDENTITY = {"awsWorkloadIdentity": {}}
+IDENTITY: dict[str, Any] = {"awsWorkloadIdentity": {}}
 DEPLOY_ROLE = "arn:aws:iam::210987654321:role/deploy"
 AWS = {
     "aws": {
@@ -99,7 +99,9 @@ def test_it_is_for_every_cluster_that_shares_the_role(hub: Hub) -> None:
 def test_without_a_role_it_is_for_one_to_be_made_in_whichever_account(hub: Hub) -> None:
     known(hub, **spec(addOns={**IDENTITY, "awsECR": {}}))
     assert "arn:aws:iam::${AWS_ACCOUNT_ID}:role/pullpass" == plan(hub)["role"]["arn"]
-    assert "arn:aws:iam::${AWS_ACCOUNT_ID}:role/teams/made" == plan(hub, "&roleName=teams/made")["role"]["arn"]
+    assert (
+        "arn:aws:iam::${AWS_ACCOUNT_ID}:role/teams/made" == plan(hub, "&roleName=teams/made")["role"]["arn"]
+    )
 
 
 def test_without_a_registry_it_is_that_of_the_account_in_whichever_region(hub: Hub) -> None:
