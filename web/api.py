@@ -68,6 +68,17 @@ class Api:
         """
         return self.call(principal, "GET", *path, query=query).body
 
+    def text(self, principal: Principal, *path: str, **query: str | int | None) -> str:
+        """As `get`, of an answer that is no JSON, or is to be shown as it came.
+
+        Raises:
+            Refused: the API refused it.
+        """
+        found: str = self._ask(
+            principal, "GET", ("org", principal.org, *path), query=query, as_text=True
+        ).body
+        return found
+
     def call(
         self,
         principal: Principal,
@@ -101,6 +112,7 @@ class Api:
         body: Json = None,
         query: Mapping[str, str | int | None] | None = None,
         headers: Mapping[str, str] | None = None,
+        as_text: bool = False,
     ) -> Reply:
         parts = "/".join(quote(part, safe="-") for part in path)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
@@ -123,8 +135,11 @@ class Api:
             builder.close()
         text = b"".join(chunks)
         code = int(status.split(" ", 1)[0])
-        document: Json = json.loads(text) if text else None
-        if code >= 400:  # noqa: PLR2004 - HTTP's refusals and failures
+        refused = code >= 400  # noqa: PLR2004 - HTTP's refusals and failures
+        document: Json = text.decode()
+        if refused or not as_text:
+            document = json.loads(text) if text else None
+        if refused:
             raise Refused(
                 code,
                 document["code"],

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from fleet.database import Database
 from web import (
     assets,
+    aws_setup,
     cluster_page,
     clusters,
     connecting,
@@ -56,6 +57,7 @@ def create_console(database: Database, api: WSGIApplication, *, now: Callable[[]
         *connecting.PAGES,
         *removing.PAGES,
         *cluster_page.PAGES,
+        *aws_setup.PAGES,
         *history.PAGES,
     )
     app = Flask("web", static_folder=None)

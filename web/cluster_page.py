@@ -15,7 +15,7 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fleet.records import Role
-from web import aws_side, highlighting, journey, remedies
+from web import aws_setup, aws_side, highlighting, journey, remedies
 from web.api import Json, Refused
 from web.routing import Page, context, principal
 
@@ -227,7 +227,10 @@ def _aws(cluster: Json) -> dict[str, Any] | None:
     if found["sharers"] > 1:
         path = ("mk8s", cluster["name"], "-addons", "awsECR", "trustPolicy")
         alone = context().api.get(principal(), *path, cluster="only")
-    return found | {"alone_markup": "" if alone is None else highlighting.highlighted(alone)}
+    return found | {
+        "alone_markup": "" if alone is None else highlighting.highlighted(alone),
+        "setup": aws_setup.of_cluster(cluster["name"]) if found["policy"] is not None else None,
+    }
 
 
 def _issues(cluster: Json) -> list[dict[str, Any]]:

@@ -46,6 +46,42 @@
     else target.click();
   });
 
+  // Tabs are links; with scripts they are what screen readers know as tabs, with one stop for Tab and arrows between.
+  // https://www.w3.org/WAI/ARIA/apg/patterns/tabs/ (activated by hand: what is behind a tab is asked for).
+  const tabs = () => {
+    for (const list of document.querySelectorAll("[data-tabs]:not([role])")) {
+      const panel = document.getElementById(list.dataset.tabs);
+      list.setAttribute("role", "tablist");
+      for (const tab of list.querySelectorAll("a")) {
+        const chosen = tab.hasAttribute("aria-current");
+        tab.removeAttribute("aria-current");
+        tab.setAttribute("role", "tab");
+        tab.setAttribute("aria-selected", String(chosen));
+        tab.setAttribute("aria-controls", panel.id);
+        tab.tabIndex = chosen ? 0 : -1;
+        if (chosen) panel.setAttribute("aria-labelledby", tab.id);
+      }
+      panel.setAttribute("role", "tabpanel");
+    }
+  };
+  const ways = {
+    ArrowRight: (at, count) => (at + 1) % count,
+    ArrowLeft: (at, count) => (at + count - 1) % count,
+    Home: () => 0,
+    End: (at, count) => count - 1,
+  };
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest("[role=tab]");
+    if (!tab) return;
+    const all = [...tab.parentElement.querySelectorAll("[role=tab]")];
+    if (event.key === " ") tab.click();
+    else if (ways[event.key]) all[ways[event.key](all.indexOf(tab), all.length)].focus();
+    else return;
+    event.preventDefault();
+  });
+  document.addEventListener("htmx:afterSwap", tabs);
+  tabs();
+
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
   const refresh = () => {

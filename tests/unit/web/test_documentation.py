@@ -12,6 +12,7 @@ PAGE = Path(__file__).parents[3] / "docs/explanation/console.md"
 NAMES = {
     "<name>": "NAME",
     "<add_on>": "ADD_ON",
+    "<form>": "FORMAT",
     "<session_id>": "ID",
     "/static/<digest>/NAME": "/static/DIGEST/FILE",
 }
