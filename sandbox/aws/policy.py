@@ -51,6 +51,11 @@ def trusted_principals(policy: Mapping[str, Any], context: Mapping[str, str]) ->
     return found["Allow"], found["Deny"]
 
 
+def principals(statement: Mapping[str, Any]) -> set[str]:
+    """The principals of AWS's accounts that a statement names."""
+    return {str(name) for name in _listed(_principal(statement).get("AWS"))}
+
+
 def allows(policies: list[Mapping[str, Any]], action: str, resource: str) -> bool:
     """Whether identity `policies` together allow `action` on `resource`; a deny wins."""
     effects = {

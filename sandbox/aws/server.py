@@ -18,9 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from sandbox.aws import callers, iam, iam_api, iam_authenticator, protocol, service_quotas, signing, sts
+from sandbox.aws import (
+    callers,
+    ecr_policies,
+    iam,
+    iam_api,
+    iam_authenticator,
+    protocol,
+    service_quotas,
+    signing,
+    sts,
+)
 from sandbox.aws.callers import Caller, Dialect
 from sandbox.aws.ecr import Ecr, IssuedPassword
+from sandbox.aws.ecr_policies import EcrPolicies
 from sandbox.aws.eks import Eks, EksCluster
 from sandbox.aws.iam import PULL_ACTIONS, AccessKey, Iam, Role, User
 from sandbox.aws.iam_api import Administrator, IamApi, Principal
@@ -84,6 +95,7 @@ class SandboxAws:
         self._iam_api = IamApi(self._iam, resolver)
         self._sts = Sts(self._iam, self._keys)
         self._ecr = Ecr(self._iam, token_lifetime)
+        self._ecr_policies = EcrPolicies()
         self._eks = Eks(self._iam)
         self._metadata = Metadata(self._iam, self._sts)
         self._faults: dict[str, deque[_Fault]] = {}
@@ -185,6 +197,11 @@ class SandboxAws:
         with self._lock:
             return self._iam.allows(principal_arn, action, resource)
 
+    def lets_in(self, principal_arn: str, action: str, resource: str) -> bool:
+        """Whether the owner of an ECR repository lets a principal of another account do `action` there."""
+        with self._lock:
+            return self._ecr_policies.allow(principal_arn, action, resource)
+
     def disable_region(self, region: str) -> None:
         """STS is not activated there."""
         with self._lock:
@@ -230,6 +247,7 @@ class SandboxAws:
                 "iam": self._iam.snapshot(),
                 "sessions": self._sts.snapshot(self._now()),
                 "passwords": self._ecr.snapshot(self._now()),
+                "ecrPolicies": self._ecr_policies.snapshot(),
                 "eks": self._eks.snapshot(),
             }
 
@@ -239,6 +257,7 @@ class SandboxAws:
             self._iam.restore(document["iam"])
             self._sts.restore(document["sessions"])
             self._ecr.restore(document["passwords"])
+            self._ecr_policies.restore(document.get("ecrPolicies", []))
             self._eks.restore(document.get("eks", []))
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -310,7 +329,36 @@ class SandboxAws:
         return protocol.answer(action, sts.NAMESPACE, result)
 
     def _serve_ecr(self, request: Request, _: str) -> Response:
+        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGETS["ecr"])
+        if operation in ecr_policies.OPERATIONS:
+            return self._serve_ecr_policy(request, operation)
         return self._serve_json(request, "ecr", "", self._ecr.call)
+
+    def _serve_ecr_policy(self, request: Request, operation: str) -> Response:
+        status = 200
+        document: Mapping[str, Any]
+        signed = signing.read(request)
+        try:
+            self._count(operation)
+            with self._lock:
+                person = self._owner(request, operation)
+                region = DEFAULT_REGION if signed is None else signed.region
+                asked = request.get_json(force=True)
+                document = self._ecr_policies.call(operation, person.account, region, asked)
+        except AwsError as error:
+            status, document = error.status, {"__type": error.code, "message": error.message}
+        return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
+
+    def _owner(self, request: Request, operation: str) -> Administrator | Principal:
+        """Who may do `operation` in ECR's own account."""
+        person = self._person(request, operation, "ecr")
+        if isinstance(person, Principal) and not self._iam.allows(
+            person.principal_arn, f"ecr:{operation}", "*"
+        ):
+            raise AwsError(
+                "AccessDeniedException", f"User: {person.arn} is not authorized to perform: ecr:{operation}"
+            )
+        return person
 
     def _serve_ecr_public(self, request: Request, _: str) -> Response:
         return self._serve_json(request, "ecr-public", "ecr-public:", self._ecr.call_public)

@@ -213,7 +213,11 @@ class SandboxRegistry:
         missing = None
         if not self._aws.allows(issued.role_arn, action, resource):
             missing = "identity-based"
-        elif issued.account != registry.account and (issued.account, registry.account) not in self._allowed:
+        elif (
+            issued.account != registry.account
+            and (issued.account, registry.account) not in self._allowed
+            and not self._aws.lets_in(issued.role_arn, action, resource)
+        ):
             missing = "resource-based"
         if missing is not None:
             raise _Refusal(

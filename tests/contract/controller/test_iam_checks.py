@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
 from tests.contract.controller.harness import BOTH, ISSUER, ROLE_ARN, Hub
 from tests.unit.agent.cell import eventually
 
-ACCOUNT = "123456789012"
+ACCOUNT, OTHER = "123456789012", "210987654321"
 HUB = "arn:aws:iam::111111111111:user/pullpass-hub"
 READER = f"arn:aws:iam::{ACCOUNT}:role/pullpass-read"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.example.org/id/1"
@@ -68,12 +69,12 @@ class Checked:
         return {issue.code: issue.remedy for issue in self.hub.ecr().issues}
 
 
-def let_in(world: World, external_id: str | None, allow: list[str]) -> None:
+def let_in(world: World, external_id: str | None, allow: list[str], *, reader: str = READER) -> None:
     """The role that reads trusts the hub's user."""
     statement: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": HUB}}
     if external_id is not None:
         statement["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
-    world.create_role(READER, {"Version": "2012-10-17", "Statement": [statement]}, allow=allow)
+    world.create_role(reader, {"Version": "2012-10-17", "Statement": [statement]}, allow=allow)
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ def account(hub: Hub, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL_STS": endpoints["sts"],
         "AWS_ENDPOINT_URL_IAM": endpoints["iam"],
+        "AWS_ENDPOINT_URL_ECR": endpoints["ecr"],
     }.items():
         monkeypatch.setenv(name, value)
     let_in(world, external_ids.of_organisation(hub.database, "acme"), READING)
@@ -172,6 +174,35 @@ def test_a_change_of_the_cluster_is_checked_at_once(account: Checked) -> None:
     account.hub.wish({**BOTH, "awsECR": {"roleArn": f"{ROLE_ARN}-other"}})
     found = account.answer(lambda found: bool(found.get("differences")))
     assert [f"the role {ROLE_ARN}-other does not exist"] == found["differences"]
+
+
+def test_a_registry_whose_owner_does_not_let_the_role_in(account: Checked) -> None:
+    image = f"{OTHER}.dkr.ecr.eu-central-1.amazonaws.com/shop/web:1"
+    own = external_ids.of_organisation(account.hub.database, "acme")
+    let_in(account.world, own, READING, reader=READER.replace(ACCOUNT, OTHER))
+    owner = boto3.session.Session().client(
+        "ecr",
+        region_name="eu-central-1",
+        endpoint_url=account.world.aws_endpoints["ecr"],
+        aws_access_key_id=OTHER,
+        aws_secret_access_key="any",
+    )
+    owner.set_repository_policy(repositoryName="shop/web", policyText='{"Statement": []}')
+    settings = {"registries": [image.partition("/")[0]], "verifyImage": image, "delivery": "pullSecret"}
+    account.hub.wish(BOTH, {"awsECR": settings})
+    account.answer(lambda found: bool(found.get("differences")))
+    words = shlex.split(account.remedies()["RegistryPolicyDiffers"].partition(": ")[2])
+    assert ["aws", "ecr", "set-repository-policy", "--region", "eu-central-1"] == words[:5]
+    assert ["--repository-name", "shop/web", "--policy-text"] == words[5:8]
+    owner.set_repository_policy(repositoryName="shop/web", policyText=words[8])
+    owner.close()
+    assert [] == account.checked()
+
+
+def test_a_registry_whose_account_gives_no_access_is_told_as_not_judged(account: Checked) -> None:
+    account.hub.wish(BOTH, {"awsECR": {"registries": [f"{OTHER}.dkr.ecr.eu-central-1.amazonaws.com"]}})
+    words = account.answer(lambda found: bool(found.get("notJudged")))["notJudged"]
+    assert f"the registry of account {OTHER} in eu-central-1 was not checked: DeployRoleRefused" in words[0]
 
 
 def test_without_access_it_is_not_checked_and_says_so(account: Checked) -> None:
