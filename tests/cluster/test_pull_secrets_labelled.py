@@ -6,13 +6,17 @@ The API server calls it as it does in production: by the Service, with the `caBu
 from __future__ import annotations
 
 import base64
+import ssl
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from agent.webhook import certificate
 from kube.client import Client
-from kube.objects import SECRET, Object
-from tests.cluster.conftest import REGISTRY, Stage, eventually
+from kube.objects import SECRET, SERVICE_ACCOUNT, Object
+from tests.cluster.conftest import REGISTRY, ROLE, Stage, eventually
 from tests.cluster.pull_secrets import (
     DOCKER_CONFIG,
     SYSTEM,
@@ -210,6 +214,44 @@ def test_the_certificate_is_replaced_while_secrets_are_admitted(stage: Stage) ->
     wait_until_it_answers(stage)
 
 
+def test_a_certificate_is_rotated_when_two_thirds_of_its_life_are_over(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of six hours, of which four are over in a moment. Nobody is refused meanwhile, though the policy is Fail."""
+    now = datetime.now(UTC)
+    last = certificate.read(stage.client.get(SECRET, "pullpass-webhook", namespace=SYSTEM), now)
+    monkeypatch.setattr(certificate, "LIFE", timedelta(hours=6))
+    short = certificate.first(now - timedelta(hours=4) + timedelta(seconds=20), last)
+    stage.client.apply(certificate.secret(short))
+    old = x509.load_pem_x509_certificate(short.serving.certificate)
+    eventually(lambda: served(stage) == {old}, what="both serve it", explain=stage.logs)
+    stage.services.cut()
+    wait_until_it_answers(stage)
+
+    def rotated() -> bool:
+        made = stage.client.apply(labelled_secret("apps", "meanwhile-filled", MANAGED), dry_run=True)
+        assert REGISTRY in auths(made)
+        return old not in served(stage)
+
+    eventually(rotated, what="both serve another one", patience=150, explain=stage.logs)
+    (new,) = served(stage)
+    assert new.not_valid_after_utc - now > timedelta(days=89)
+    stage.services.cut()
+    wait_until_it_answers(stage)
+    trusted = base64.b64decode(configuration(stage)["webhooks"][0]["clientConfig"]["caBundle"])
+    assert short.authorities[0] in trusted  # until the old one has expired: somebody may still serve it
+
+
+def served(stage: Stage) -> set[x509.Certificate]:
+    """What the replicas show to whoever connects."""
+    return {
+        x509.load_pem_x509_certificate(
+            ssl.get_server_certificate(("127.0.0.1", pod.ports["webhook"])).encode()
+        )
+        for pod in stage.kubelet.pods
+    }
+
+
 def test_the_hub_never_touches_the_bundle(stage: Stage) -> None:
     owners = {
         entry["manager"]
@@ -276,6 +318,15 @@ def test_what_the_agent_may_not_write_the_api_server_refuses(stage: Stage) -> No
     stage.kubectl.create(opaque)
     stage.kubectl.create(foreign)
     ours = {"app.kubernetes.io/managed-by": "pullpass"}
+    new = labelled_secret("plain", "new", MANAGED)
+    new["data"] = foreign["data"]
+    stage.kubectl.merge(
+        "v1", "ServiceAccount", "default", {"metadata": {"annotations": {"theirs": "1"}}}, namespace="plain"
+    )
+
+    def change(**body: Any) -> None:
+        agent.merge_patch(SERVICE_ACCOUNT, "default", body, namespace="plain")
+
     try:
         eventually(lambda: not refused(lambda: agent.list(SECRET)), what="it reads secrets of any name")
         for attempt in (
@@ -284,16 +335,21 @@ def test_what_the_agent_may_not_write_the_api_server_refuses(stage: Stage) -> No
             lambda: agent.merge_patch(SECRET, "foreign", {"metadata": {"labels": ours}}, namespace="plain"),
             lambda: agent.delete(SECRET, "foreign", namespace="plain"),
             lambda: agent.delete(SECRET, "opaque", namespace="plain"),
-            lambda: agent.create(labelled_secret("plain", "new", MANAGED)),
+            lambda: agent.create(new),
             lambda: agent.create(labelled_secret("plain", "new", ours) | {"type": "Opaque"}),
-            lambda: agent.apply(
-                {
-                    "apiVersion": "v1",
-                    "kind": "ServiceAccount",
-                    "metadata": {"name": "default", "namespace": "plain", "labels": {"a": "b"}},
-                }
-            ),
         ):
-            assert refused(attempt)
+            assert "the Pullpass agent" in refused(attempt)
+        change(imagePullSecrets=[], metadata={"annotations": {"pullpass.dev/image-pull-secret": "any-name"}})
+        for attempt in (
+            lambda: change(metadata={"labels": {"a": "b"}}),
+            lambda: change(metadata={"annotations": {"theirs": "2"}}),
+            lambda: change(metadata={"annotations": {"theirs": None}}),
+            lambda: change(metadata={"annotations": {"eks.amazonaws.com/role-arn": ROLE}}),
+            lambda: change(metadata={"finalizers": ["example.com/held"]}),
+            lambda: change(secrets=[{"name": "foreign"}]),
+            lambda: change(automountServiceAccountToken=False),
+            lambda: change(imagePullSecrets=[{"name": "ours"}], secrets=[{"name": "foreign"}]),
+        ):
+            assert "changes nothing of a service account but imagePullSecrets" in refused(attempt)
     finally:
         agent.close()
