@@ -145,3 +145,11 @@ def test_a_managed_policy_that_cannot_be_read_is_neither_good_nor_bad() -> None:
 def test_a_permissions_boundary_is_told() -> None:
     role = replace(GOOD, boundary="arn:aws:iam::123456789012:policy/edge")
     assert 1 == len(compare(WANTED, replace(STATE, role=role)).unjudged)
+
+
+@pytest.mark.parametrize("repositories", [("*",), ("shop/*", "team/web")])
+def test_what_setup_makes_has_no_difference(repositories: tuple[str, ...]) -> None:
+    wanted = replace(WANTED, permissions=replace(WANTED.permissions, repositories=repositories))
+    assert wanted.inline_policy is not None
+    made = RoleState(str(ROLE), wanted.trust_policy, inline={"pullpass-pull": wanted.inline_policy})
+    assert [] == parts(replace(STATE, role=made), wanted)
