@@ -38,7 +38,7 @@ VARIANTS = (
     Variant(
         "terraform",
         "Terraform",
-        "For the hashicorp/aws provider. What is there already is imported by the commands beside it.",
+        "For hashicorp/aws. The commands beside it import what is there already.",
         "pullpass.tf",
     ),
     Variant("json", "JSON", "The plan itself, for a tool of your own.", "pullpass.json"),

@@ -146,3 +146,35 @@ def test_a_failure_is_read_and_its_remedy_followed_until_ready(world: ConsoleWor
 
 
 _SPEC = {"version": "1.34.4", "provider": {"generic": {"location": "aws-eu-central-1"}}}
+
+
+@WIDTHS
+def test_the_aws_side_comes_in_tabs_that_keyboards_and_screen_readers_know(
+    world: ConsoleWorld, new_window: Open, width: int
+) -> None:
+    name = f"tabbed-{width}"
+    world.add_cluster(name, provider="hetzner", add_ons=both(name))
+    window = new_window(width=width)
+    page = window.page
+    window.go(f"/clusters/{name}")
+    window.state("awsECR", "Ready")
+    page.get_by_role("tab", name="AWS CLI", selected=True).focus()
+    for key in ("End", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    panel = page.get_by_role("tabpanel", name="Terraform")
+    expect(panel).to_contain_text("aws_iam_openid_connect_provider")
+    expect(page.get_by_role("tab", name="Terraform", selected=True)).to_be_focused()
+    assert ["setup-terraform"] == page.locator("[role=tab][tabindex='0']").evaluate_all(
+        "all => all.map(tab => tab.id)"
+    )
+
+
+def test_without_scripts_a_tab_is_a_link(world: ConsoleWorld, new_window: Open) -> None:
+    world.add_cluster("linked", provider="hetzner", add_ons=both("linked"))
+    window = new_window(scripts=False)
+    window.go("/clusters/linked")
+    window.state("awsECR", "Ready")
+    window.page.get_by_role("link", name="CloudFormation").click()
+    expect(window.page.get_by_label("For CloudFormation", exact=True)).to_contain_text(
+        "AWSTemplateFormatVersion"
+    )

@@ -44,9 +44,7 @@ def empty_account(partition: str = "aws") -> Iterator[Clients]:
         made: Any = AWSManagedPolicy  # mypy takes it for abstract
         backend = iam_backends[ACCOUNT][partition]
         for name in (NODE_READ_ONLY, PULL_ONLY):
-            policy = made(
-                name, account_id=ACCOUNT, region=clients.region, document="{}", path="/"
-            )
+            policy = made(name, account_id=ACCOUNT, region=clients.region, document="{}", path="/")
             backend.managed_policies[policy.arn] = policy
         yield clients
         clients.close()
