@@ -248,7 +248,7 @@ class Hub:
                 }
             )
 
-    def settle(self, *, steps: int = 40) -> Run:
+    def settle(self, *, steps: int = 200) -> Run:
         """Runs, with an agent in the cluster, until nothing is left to do; failures are tried again."""
         for _ in range(steps):
             run = self.run()
