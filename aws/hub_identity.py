@@ -142,9 +142,7 @@ def _failures(role: HubRole, *, before: str | None, hidden: Sequence[str]) -> It
         yield
     except ClientError as error:
         details: dict[str, Any] = dict(error.response.get("Error", {}))
-        raise _refused(
-            role, before, str(details.get("Code")), str(details.get("Message")), hidden
-        ) from error
+        raise _refused(role, before, str(details.get("Code")), str(details.get("Message")), hidden) from error
     except (BotoConnectionError, HTTPClientError, ResponseParserError) as error:
         words = errors.without_secrets(str(error), hidden)
         raise HubAwsFailure("HubAwsUnreachable", words, transient=True) from error
