@@ -126,6 +126,12 @@ def reconnect(*, hub: Hub, name: str, context: str | None, kubeconfig: Path | No
     cluster = hub.request("GET", hub.cluster(name))
     if not cluster["status"].get("connected"):
         raise click.ClickException(f"{name} is not connected\n  do: pullpass connect {name}")
+    # Nothing of the connection changes; the answer says what it is, before anything is installed for it.
+    if (eks := hub.request("PUT", hub.cluster(name, "-connection"), {})["eks"]) is not None:
+        raise click.ClickException(
+            f"the hub enters {name} by EKS and holds no token of it"
+            f"\n  do: pullpass connect {name} --eks {eks['cluster']} --region {eks['region']} --context CONTEXT"
+        )
     _upload(hub, name, access_of(context, kubeconfig), {}, yes=yes)
 
 

@@ -112,11 +112,6 @@ def without(existing: Mapping[str, Any], leaving: Sequence[Document]) -> Merged:
     )
 
 
-def trusts_nobody(document: Mapping[str, Any]) -> bool:
-    """Whether it is one that `without` emptied."""
-    return all(_is_nobody(statement) for statement in statements(document))
-
-
 def providers_named(document: Mapping[str, Any]) -> frozenset[str]:
     """ARNs of the federated providers that any of its statements names."""
     return frozenset(

@@ -29,7 +29,6 @@ MANAGED_BY = ("managed-by", "pullpass")  # the tag that says: ours to remove
 ATTACHED_TAG = "pullpass.dev/attached"
 ROLE_DESCRIPTION = "Made by Pullpass: lets clusters pull images from Amazon ECR"
 SHORTEST_SESSION = 3600  # seconds; IAM takes no shorter maximum, and Pullpass needs no longer one
-LONGEST_SESSION = 43_200
 
 _SID = "Pullpass"
 

@@ -147,3 +147,13 @@ def test_a_hub_that_says_who_it_is_leaves_nothing_to_fill_in() -> None:
     printed = eks_steps.text("acme", "demo", connected, external, installed=False)
     assert "${" not in printed
     assert HUB_ROLE in printed
+
+
+def test_reconnecting_installs_nothing_where_the_hub_enters_by_eks(known: Shell, kubeconfig: Path) -> None:
+    known.fine("connect", "demo", "--eks", "prod")
+    result = known.pullpass("reconnect", "demo", "--kubeconfig", str(kubeconfig), "--yes")
+    client = Client(access_from_kubeconfig(str(kubeconfig), None))
+    with pytest.raises(NotFound):
+        client.get(CLUSTER_ROLE_BINDING, "pullpass-hub")
+    client.close()
+    assert (1, True) == (result.exit_code, "do: pullpass connect demo --eks prod" in result.stderr)

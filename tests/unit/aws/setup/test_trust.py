@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aws.arns import parse_role
 from aws.setup.documents import meaning, statements
-from aws.setup.trust import NOBODY, denies, merge, principals_gone, trusts_nobody, without
+from aws.setup.trust import NOBODY, denies, merge, principals_gone, without
 from aws.setup.wanted import TrustedCluster, Wanted, sid_of, statement_of
 from aws.trust_policy import TrustedWorkload, trust_policy
 
@@ -122,7 +122,6 @@ def test_strangers_with_our_form_of_name_are_told() -> None:
 def test_the_last_one_that_leaves_shuts_the_door() -> None:
     left = without(document(*wanted(cluster(1))), wanted(cluster(1)))
     assert document(NOBODY) == left.document
-    assert trusts_nobody(left.document)
     assert wanted(cluster(1)) == merge(left.document, wanted(cluster(1))).document["Statement"]
 
 
