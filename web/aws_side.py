@@ -69,6 +69,7 @@ def of_cluster(cluster: Json) -> dict[str, Any]:
         "permissions": permissions,
         "permissions_markup": highlighting.highlighted(permissions) if permissions is not None else "",
         "checklist": checklist(registries, commands),
+        "iam": registries.get("iam"),
     }
 
 

@@ -50,6 +50,27 @@ def test_a_ready_cluster_shows_its_steps_url_audience_and_policy(console: Consol
     assert api == json.loads(words(policy[1]))
 
 
+@pytest.mark.parametrize(
+    ("iam", "shown"),
+    [
+        (
+            {"checked": False, "reason": "not checked: no read access"},
+            "IAM itself: not checked: no read access.",
+        ),
+        (
+            {"checked": True, "checkedAt": "2026-11-22T05:35:00Z"},
+            "Compared with what IAM holds 5 minutes ago",
+        ),
+    ],
+)
+def test_whether_iam_itself_was_read_is_said(
+    console: Console, browser: Browser, iam: dict[str, Any], shown: str
+) -> None:
+    connected(console)
+    report(console, ecr(State.READY, iam=iam))
+    assert shown in words(browser.get(PAGE).text)
+
+
 def test_the_policy_is_downloaded_as_the_api_gives_it(console: Console, browser: Browser) -> None:
     connected(console)
     report(console, ecr(State.READY))
