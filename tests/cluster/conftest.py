@@ -12,7 +12,6 @@ import functools
 import http.server
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -173,11 +172,9 @@ class Stage:
     def connect(self, name: str = "demo") -> None:
         """`pullpass connect` with the admin's kubeconfig, AWS endpoints pointing to the sandbox's."""
         settings = self.directory / "connection.json"
-        aws = {
-            f"{re.sub('[_-](.)', lambda found: found[1].upper(), service)}Endpoint": url
-            for service, url in self.world.aws_endpoints.items()
-            if service != "iam"
-        }
+        endpoints = self.world.aws_endpoints
+        agents = ("sts", "ecr", "ecrPublic", "metadata", "registry")  # the hub's own calls have no setting
+        aws = {f"{service}Endpoint": endpoints[service] for service in agents}
         settings.write_text(json.dumps({"timeoutSeconds": 5, "aws": aws}))
         kubeconfig = self.cluster.directory / "kubeconfig"
         result = self.pullpass(
