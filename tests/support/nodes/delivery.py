@@ -116,7 +116,8 @@ class Delivery:
             "maxUnavailable": 1,
             "restartDeviceNodes": False,
             "verifyImage": None,
-            "aws": {"httpsProxy": None, "noProxy": None} | self.bed.aws_settings,
+            "aws": {"httpsProxy": None, "noProxy": None}
+            | {name: value for name, value in self.bed.aws_settings.items() if name != "ecrPublicEndpoint"},
         } | members
 
 
