@@ -30,6 +30,7 @@ from schemas.times import format_time
 
 NAMESPACE_NAME = "pullpass-system"
 HUB_ACCOUNT = "pullpass-hub"
+SHARED_ADD_ON = "awsWorkloadIdentity"  # on what the add-ons share: every one that needs the agent requires it
 AGENT_ACCOUNT = "pullpass-agent"
 CONFIGURATION_NAME = "pullpass-agent"
 CONFIGURATION_KEY = "configuration.json"

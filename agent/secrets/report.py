@@ -16,7 +16,7 @@ from agent.secrets.duties import Contribution
 from agent.secrets.fetching import Failing, Proof
 from agent.secrets.identity import CredentialKey
 from agent.secrets.plan import Plan
-from agent.secrets.pull_secret import ADD_ON, word_of
+from agent.secrets.pull_secret import word_of
 from aws.credentials import RegistryCredential
 from kube.client import Client
 from kube.errors import NotFound
@@ -27,6 +27,7 @@ from schemas.agent_documents import (
     NAMESPACE_NAME,
     REPORT_KEY,
     REPORT_NAME,
+    SHARED_ADD_ON,
     AgentReport,
     NamespaceError,
     ReportedCredential,
@@ -222,7 +223,7 @@ class Reporter:
                 "metadata": {
                     "name": REPORT_NAME,
                     "namespace": NAMESPACE_NAME,
-                    "labels": dict(labels(cluster_uid, ADD_ON)),
+                    "labels": dict(labels(cluster_uid, SHARED_ADD_ON)),
                 },
                 "data": {REPORT_KEY: dump_report(report)},
             }

@@ -33,6 +33,7 @@ from schemas.agent_documents import (
     NAMESPACE_NAME,
     REPORT_NAME,
     SERVICE_NAME,
+    SHARED_ADD_ON,
     AgentConfiguration,
     dump_configuration,
     labels,
@@ -41,9 +42,6 @@ from schemas.pod_identity_documents import POD_IDENTITY_NAME, PodIdentityConfigu
 
 DEPLOYMENT_KEY = ObjectKey(DEPLOYMENT.api_version, DEPLOYMENT.kind, NAMESPACE_NAME, AGENT_ACCOUNT)
 REPORT_KEY = ObjectKey(CONFIG_MAP.api_version, CONFIG_MAP.kind, NAMESPACE_NAME, REPORT_NAME)
-
-# Every add-on that needs the agent requires this one.
-SHARED_ADD_ON = "awsWorkloadIdentity"
 
 _RBAC = "rbac.authorization.k8s.io"
 _NAME_LABEL = {"app.kubernetes.io/name": AGENT_ACCOUNT}
