@@ -28,7 +28,7 @@ plugin:  ## Build the credential provider that node delivery installs, once, int
 	@tools/ecr-plugin/build.sh
 
 test: programs  ## Run the tests; a real part that is missing is skipped, or with CI=true a failure
-	$(BIN)/pytest --ignore=tests/e2e
+	@$(BIN)/python -m tests.support.halves
 
 e2e: kubernetes  ## Run real nodes with the image of this clone; needs root, leaves nothing behind
 	@image=$$($(BIN)/python -m tests.support.nodes.parts) && \
