@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from kube.errors import NotFound
+from kube.objects import CONFIG_MAP
 from tests.support import processes, programs
 from tests.support.nodes.bed import REGISTRY, ROLE, Bed, eventually
 from tests.support.nodes.parts import PRODUCT_IMAGE
@@ -77,6 +80,10 @@ class Hub:
 
     def connect(self) -> None:
         """`pullpass connect` with the admin's kubeconfig; AWS is the bed's."""
+        with suppress(
+            NotFound
+        ):  # an earlier hub's word, which is gone for good: what `AlreadyManaged` says to do
+            self.bed.client.delete(CONFIG_MAP, "pullpass-owner", namespace="pullpass-system")
         settings = self.directory / "connection.json"
         settings.write_text(json.dumps({"timeoutSeconds": 5, "aws": self.bed.aws_settings}), encoding="utf-8")
         kubeconfig = str(self.bed.cluster.directory / "kubeconfig")
