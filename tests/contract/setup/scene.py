@@ -21,6 +21,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from flask import Flask
+from kubernetes.config import kube_config
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from addon_api.app import ApiSettings, create_app
@@ -153,7 +154,11 @@ class Scene:
 
     def pullpass(self, *arguments: str, account: str = ACCOUNT) -> Result:
         """A command that must succeed."""
-        done = CliRunner().invoke(main, list(arguments), env=self.environment(account))
+        environment = self.environment(account)
+        with pytest.MonkeyPatch.context() as patch:
+            # The official client reads KUBECONFIG when it is imported, which an earlier test may have had it.
+            patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", environment["KUBECONFIG"])
+            done = CliRunner().invoke(main, list(arguments), env=environment)
         assert 0 == done.exit_code, f"{done.output}{done.exception!r}"
         return done
 
