@@ -104,7 +104,7 @@ def test_ecr_anywheres_secrets_are_admitted_and_filled(stage: Stage) -> None:
         return not refused(lambda: stage.kubectl.apply(MANIFESTS / "ecr-anywhere.yaml"))
 
     eventually(applied, what="its manifests are taken", explain=stage.logs)
-    assert opens(stage, "models", "ecr-secret", REGISTRY)
+    eventually(lambda: opens(stage, "models", "ecr-secret", REGISTRY), what="it opens", explain=stage.logs)
 
 
 def test_ecr_anywheres_promise_is_kept(stage: Stage) -> None:

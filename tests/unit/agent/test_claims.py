@@ -357,7 +357,7 @@ def test_keys_are_read_from_their_secret(cluster: Cluster) -> None:
     texts = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "word"}
     cluster.apply("Secret", "aws", "default", stringData=texts)
     cluster.start(claim(identity=Identity(StoredKeys("default", "aws", version="u/1"))))
-    eventually(lambda: cluster.secret("web-pull") is not None)
+    eventually(lambda: len((cluster.secret("pullpass-credentials", OURS) or {"data": {}})["data"]) == 3)
     stored = cluster.secret("pullpass-credentials", OURS)
     assert stored is not None
     held = "".join(base64.b64decode(text).decode() for text in stored["data"].values())
