@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from kube import errors
+from kube import errors, hurry
 from kube.access import Access
 from kube.objects import POD, SERVICE_ACCOUNT, Kind, Object, kind_of
 from kube.transport import KEPT_CONNECTIONS, Answer, Transport
@@ -79,6 +79,7 @@ class Client:
         self._field_manager = field_manager
         self._counting = threading.Lock()
         self._fence: threading.Event | None = None
+        self._left: Callable[[], float] | None = None
         self._transport = Transport(access, kept_connections=kept_connections)
 
     def __repr__(self) -> str:
@@ -103,6 +104,17 @@ class Client:
         """This client, over the same sockets and counted with it, but writing as another field manager."""
         other = copy.copy(self)
         other._field_manager = field_manager  # noqa: SLF001 - a copy of ourselves
+        return other
+
+    def within(self, left: Callable[[], float]) -> Client:
+        """This client, over the same sockets and counted with it, but with an end to all its requests together.
+
+        `left()` says how many seconds remain; whatever the server does, no request waits longer (resolving a name
+        excepted). What does not end in time raises `kube.errors.OutOfTime`; what was sent may still come to pass.
+        Watches go on for as long as they were asked to.
+        """
+        other = copy.copy(self)
+        other._left = left  # noqa: SLF001 - a copy of ourselves
         return other
 
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
@@ -290,8 +302,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
             content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-        self._count()
-        answer = self._transport.request(method, path, body=content, headers=headers)
+        answer = self._answer(method, path, content, headers)
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's class of success
             raise _refusal(answer)
         try:
@@ -303,6 +314,21 @@ class Client:
                 answer.status, "NotKubernetes", "the answer is no JSON object: is this an API server?"
             )
         return document
+
+    def _answer(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
+        if self._left is None:
+            self._count()
+            return self._transport.request(method, path, body=content, headers=headers)
+        if self._left() <= 0:
+            raise errors.OutOfTime("the time for all requests together is over")
+        self._count()
+        try:
+            with hurry.within(self._left):
+                return self._transport.request(method, path, body=content, headers=headers)
+        except errors.Unreachable:
+            if self._left() > 0:
+                raise
+            raise errors.OutOfTime("the time for all requests together is over") from None
 
     def _count(self) -> None:
         with self._counting:

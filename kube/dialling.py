@@ -16,6 +16,9 @@ from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family, create_connection
 
+from kube import hurry
+from kube.hurry import HurriedSocket
+
 # Metadata services that have an address outside the link-local range (EC2 over IPv6).
 _METADATA = frozenset({IPv6Address("fd00:ec2::254")})
 # RFC 6052: the last 32 bits are the IPv4 address that a translator would dial.
@@ -71,8 +74,12 @@ class GuardedConnection(HTTPSConnection):
                 failure = failure or RefusedAddressError(self, f"{address}: {why}")
                 continue
             try:
-                return create_connection(
-                    (address, self.port or 443), self.timeout, socket_options=self.socket_options
+                return HurriedSocket.of(
+                    create_connection(
+                        (address, self.port or 443),
+                        hurry.cut(self.timeout),
+                        socket_options=self.socket_options,
+                    )
                 )
             except TimeoutError:
                 failure = ConnectTimeoutError(self, f"no connection within {self.timeout} s")

@@ -6,6 +6,7 @@
     ├── KubeconfigError      the user's own kubeconfig gives no access that can be used
     ├── Fenced               a write of one that is no longer the leader; it was not sent
     ├── Unreachable          no answer: DNS, refused, TLS, time-out, proxy, a broken stream, a refused address
+    │   └── OutOfTime        the time for everything together was over (`kube.client.Client.within`)
     └── ApiError             an answer: `status` (HTTP), `reason` (metav1.Status), `message` (short)
         ├── Unauthorized     401
         ├── Forbidden        403
@@ -41,6 +42,10 @@ class Fenced(KubeError):
 
 class Unreachable(KubeError):
     """No answer."""
+
+
+class OutOfTime(Unreachable):
+    """The server may answer, but not in the time that its caller had for all requests together."""
 
 
 class ApiError(KubeError):

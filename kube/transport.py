@@ -37,6 +37,7 @@ from urllib3.exceptions import (
 from kube import errors
 from kube.access import Access
 from kube.dialling import GuardedPool, LoopbackPool, refusal
+from kube.hurry import HurriedTlsSocket
 from kube.idle import IdleConnections
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -220,7 +221,12 @@ def _proxy_manager(proxy: str, options: dict[str, Any]) -> ProxyManager:
         password = unquote(parts.password or "")
         headers = make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{password}")
     host = parts.netloc.rpartition("@")[2]
-    return ProxyManager(f"{parts.scheme}://{host}", proxy_headers=headers, **options)
+    return ProxyManager(
+        f"{parts.scheme}://{host}",
+        proxy_headers=headers,
+        proxy_ssl_context=_system_tls_context() if parts.scheme == "https" else None,
+        **options,
+    )
 
 
 def _pool(manager: PoolManager, server: str) -> HTTPSConnectionPool:
@@ -253,6 +259,7 @@ def _system_tls_context() -> ssl.SSLContext:
 
 def _verifying(authority: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=authority)
+    context.sslsocket_class = HurriedTlsSocket
     # Python 3.13 turns this on, and cluster authorities without a key identifier (EKS's among them) fail it.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
