@@ -42,6 +42,7 @@ class Settings:
     workers: int
     failing_workers: int
     look_seconds: float
+    reconcile_seconds: float
     metrics_port: int
     log_level: str
 
@@ -83,6 +84,7 @@ def read() -> Settings:
                 workers=env.int("WORKERS", 16, validate=validate.Range(1, 256)),
                 failing_workers=env.int("FAILING_WORKERS", 4, validate=validate.Range(1, 256)),
                 look_seconds=env.float("LOOK_SECONDS", 300.0, validate=validate.Range(1, 86400)),
+                reconcile_seconds=env.float("RECONCILE_SECONDS", 60.0, validate=validate.Range(1, 3600)),
                 metrics_port=env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535)),
                 log_level=env.str(
                     "LOG_LEVEL", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])

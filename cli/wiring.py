@@ -110,4 +110,5 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         workers=settings.workers,
         failing_workers=settings.failing_workers,
         look_seconds=settings.look_seconds,
+        reconcile_seconds=settings.reconcile_seconds,
     )

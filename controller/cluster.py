@@ -6,7 +6,6 @@ modules of their own; here is only their order. Called by `controller.engine`'s 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,9 +27,10 @@ from controller import (
 from controller.addons import ADD_ONS
 from controller.addons.addon import Context, Evidence, Identity
 from controller.applying import Seen
+from controller.budget import Budget
 from controller.eks import EksAccesses
 from controller.iam_checks import IamChecks
-from controller.memory import Memory
+from controller.memory import Memories, Memory
 from controller.outcomes import Failure, Obstacle, judge
 from controller.ownership import OWNER_KEY
 from controller.settings import ControllerSettings
@@ -44,7 +44,6 @@ from kube.errors import KubeError, NotFound
 from kube.objects import ObjectKey
 from reconcile.clock import Clock
 from reconcile.outcome import Done, Outcome, ReconcileError, RequeueAfter, Retryable
-from schemas import manifest as manifests
 from schemas.connection import Connection
 from schemas.status import AddOnStatus, ClusterStatus, State, with_transition_times
 
@@ -111,10 +110,7 @@ class Reconciler:
         self._shelf = issuer.FleetShelf(database)
         self._eks = EksAccesses(database, settings.aws_principal)
         self._iam = IamChecks(database, settings.iam_check_role, clock=clock, changed=changed)
-        self._memories: dict[str, Memory] = {}
-        self._running: set[str] = set()
-        self._dropped: dict[str, Memory] = {}  # while they ran
-        self._lock = threading.Lock()
+        self._memories = Memories(clock)
 
     def reconcile(self, uid: str, *, shard: int, epoch: int, in_healthy_lane: bool = False) -> Run:
         """One run; its status is written under `epoch`, and only where something changed.
@@ -124,16 +120,8 @@ class Reconciler:
 
         Raises whatever nobody expected: a bug, which the queue retries.
         """
-        with self._lock:
-            self._running.add(uid)
-        try:
+        with self._memories.running(uid):
             return self._reconcile(uid, shard=shard, epoch=epoch, in_healthy_lane=in_healthy_lane)
-        finally:
-            with self._lock:
-                self._running.discard(uid)
-                dropped = self._dropped.pop(uid, None)
-            if dropped is not None:
-                dropped.hang_up()
 
     def _reconcile(self, uid: str, *, shard: int, epoch: int, in_healthy_lane: bool) -> Run:
         try:
@@ -156,21 +144,12 @@ class Reconciler:
         """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
         uids = tuple(uids)
         self._iam.drop(uids)
-        for uid in uids:
-            with self._lock:
-                memory = self._memories.pop(uid, None)
-                if memory is not None and uid in self._running:
-                    self._dropped[uid] = memory
-                    memory = None
-            if memory is not None:
-                memory.hang_up()
+        self._memories.drop(uids)
 
     def close(self) -> None:
         """Forgets all."""
         self._iam.stop(_IAM_STOP_SECONDS)
-        with self._lock:
-            uids = list(self._memories)
-        self.drop(uids)
+        self._memories.drop(self._memories.uids())
 
     def _find(self, cluster: Cluster) -> Finding:
         failure: Failure | None
@@ -181,7 +160,7 @@ class Reconciler:
             if failure is None or not failure.code:
                 raise
             # The connection does not open: the rest is known all the same.
-            memory = self._recall(cluster, None)
+            memory = self._memories.recall(cluster, None)
             return self._cut_short(cluster, memory, failure)
         try:
             finding = self._work(cluster, memory)
@@ -200,20 +179,7 @@ class Reconciler:
         memory = self._memories.get(cluster.uid)
         if memory is not None and memory.generation == cluster.generation and not memory.stale:
             return memory
-        return self._recall(cluster, connections.read(self._database, cluster.uid))
-
-    def _recall(self, cluster: Cluster, connection: Connection | None) -> Memory:
-        manifest = manifests.parse(cluster.manifest, cluster.settings)
-        now = self._clock.now()
-        with self._lock:
-            memory = self._memories.get(cluster.uid)
-            if memory is None:
-                memory = Memory(cluster.generation, now, manifest, connection)
-                self._memories[cluster.uid] = memory
-            else:
-                since = memory.since if memory.generation == cluster.generation else now
-                memory.turn(cluster.generation, since, manifest, connection)
-        return memory
+        return self._memories.recall(cluster, connections.read(self._database, cluster.uid))
 
     def _context(self, cluster: Cluster, memory: Memory) -> Context:
         connection = memory.connection or Connection(server="")
@@ -237,15 +203,20 @@ class Reconciler:
         if memory.connection is None:
             return self._unconnected(cluster, wanted)
         client = self._client(cluster, memory, memory.connection)
+        budget = Budget(self._clock, self._settings.reconcile_seconds)
+        client = client.within(budget.left)
         expected = applying.CLUSTER_SCOPED if memory.expected is None else memory.expected
-        seen = applying.look(client, cluster.uid, expected=expected)
-        self._renew(cluster, memory, client)
+        with budget.step("looking at what is there"):
+            seen = applying.look(client, cluster.uid, expected=expected)
+        with budget.step("renewing the hub's token"):
+            self._renew(cluster, memory, client)
         if wanted:
-            self._check(cluster, memory, client, seen)
+            with budget.step("asking for version, rights and issuer"):
+                self._check(cluster, memory, client, seen)
         elif cluster.removal is not None:
             # Nobody asks any more; what was known goes on being shown.
             memory.identity = Identity(provider_url=cluster.status.oidc_provider_url)
-        return self._converge(cluster, memory, client, seen, wanted)
+        return self._converge(cluster, memory, client, budget, seen=seen, wanted=wanted)
 
     def _client(self, cluster: Cluster, memory: Memory, connection: Connection) -> Client:
         if connection.eks is not None:
@@ -311,16 +282,26 @@ class Reconciler:
         memory.checked_at = now
 
     def _converge(
-        self, cluster: Cluster, memory: Memory, client: Client, seen: Seen, wanted: tuple[str, ...]
+        self,
+        cluster: Cluster,
+        memory: Memory,
+        client: Client,
+        budget: Budget,
+        *,
+        seen: Seen,
+        wanted: tuple[str, ...],
     ) -> Finding:
         context = self._context(cluster, memory)
         interested = (*wanted, *removal.leaving(seen, wanted))
-        evidence = _evidence(client, memory, seen, interested)
+        with budget.step("reading the agent's report"):
+            evidence = _evidence(client, memory, seen, interested)
         plan = planning.plan(context, memory, seen, wanted=wanted, evidence=evidence)
-        applied = applying.apply(client, plan.desired, seen, memory.remembered)
-        pruned = applying.prune(
-            client, cluster.uid, seen, keep=plan.keep, last=plan.last, remembered=memory.remembered
-        )
+        with budget.step("applying objects"):
+            applied = applying.apply(client, plan.desired, seen, memory.remembered)
+        with budget.step("deleting objects"):
+            pruned = applying.prune(
+                client, cluster.uid, seen, keep=plan.keep, last=plan.last, remembered=memory.remembered
+            )
         shown = planning.evidence_keys(wanted)
         memory.evidence |= {key: obj for key, obj in applied.objects.items() if key in shown}
         observed = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}

@@ -14,6 +14,7 @@ import structlog
 
 from controller import issuer, preview
 from controller.addons.addon import Context
+from controller.budget import Budget
 from controller.doctor import Walk
 from controller.doors import Door
 from controller.eks import EksAccesses
@@ -130,7 +131,7 @@ class Errands:
             found = connections.read(self._database, cluster.uid)
             if found is None:
                 raise Obstacle("ConnectionMissing", "no connection is stored")
-            return self._door(cluster, found)
+            return self._door(cluster, found, self._budget())
 
         try:
             connection = connections.read(self._database, cluster.uid)
@@ -160,21 +161,29 @@ class Errands:
         if connection is None:
             return {"error": "ConnectionMissing: no connection is stored"}
         context = self._context(cluster, connection, manifest)
-        door = self._door(cluster, connection)
+        budget = self._budget()
+        door = self._door(cluster, connection, budget)
         client = door.open(self._clock.now())
         try:
-            return preview.preview(
-                context,
-                client,
-                self._shelf,
-                public_url=self._settings.public_url,
-                issuer_by_eks=door.issuer_by_eks,
-            )
+            with budget.step("the dry runs"):
+                return preview.preview(
+                    context,
+                    client,
+                    self._shelf,
+                    public_url=self._settings.public_url,
+                    issuer_by_eks=door.issuer_by_eks,
+                )
         finally:
             client.close()
 
-    def _door(self, cluster: Cluster, connection: Connection) -> Door:
-        return Door(cluster.key, connection, self._eks, self._dial, self._settings.allow_loopback)
+    def _budget(self) -> Budget:
+        return Budget(self._clock, self._settings.reconcile_seconds)
+
+    def _door(self, cluster: Cluster, connection: Connection, budget: Budget) -> Door:
+        def dial(access: Access) -> Client:
+            return self._dial(access).within(budget.left)
+
+        return Door(cluster.key, connection, self._eks, dial, self._settings.allow_loopback)
 
     def _context(
         self, cluster: Cluster, connection: Connection | None, manifest: manifests.Manifest

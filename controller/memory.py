@@ -1,21 +1,26 @@
 """What one process remembers of a cluster between two runs, so that an unchanged one costs only a look.
 
 All of it can be lost at any time: the next run then does more, and comes to the same end. Only the worker that runs a
-cluster touches its memory; the queue never runs one cluster twice at once.
+cluster touches its memory; the queue never runs one cluster twice at once. Held by `controller.cluster`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.addons.addon import Identity, Server
 from controller.applying import Desired, Remembered
 from controller.eks import EksAccess
+from fleet.records import Cluster
 from kube.client import Client
 from kube.errors import KubeError
 from kube.objects import Object, ObjectKey
+from reconcile.clock import Clock
+from schemas import manifest as manifests
 from schemas.connection import Connection
 from schemas.manifest import Manifest
 
@@ -87,3 +92,64 @@ class Memory:
             self.client.close()
             self.client = None
             self._counted = 0
+
+
+class Memories:
+    """Of all clusters of one process. Thread-safe; a memory that is dropped in the middle of a run hangs up at its end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[str, Memory] = {}
+        self._running: set[str] = set()
+        self._dropped: dict[str, list[Memory]] = {}  # while they ran
+
+    @contextmanager
+    def running(self, uid: str) -> Iterator[None]:
+        """A run of this cluster: nobody hangs up on it."""
+        with self._lock:
+            self._running.add(uid)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(uid)
+                dropped = self._dropped.pop(uid, [])
+            for memory in dropped:
+                memory.hang_up()
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._kept
+
+    def uids(self) -> tuple[str, ...]:
+        """Of the clusters that are remembered."""
+        with self._lock:
+            return tuple(self._kept)
+
+    def get(self, uid: str) -> Memory | None:
+        """What is remembered of the cluster."""
+        return self._kept.get(uid)
+
+    def recall(self, cluster: Cluster, connection: Connection | None) -> Memory:
+        """What is remembered, turned to the cluster's change; a new memory where there is none."""
+        manifest = manifests.parse(cluster.manifest, cluster.settings)
+        now = self._clock.now()
+        with self._lock:
+            memory = self._kept.get(cluster.uid)
+            if memory is None:
+                memory = self._kept[cluster.uid] = Memory(cluster.generation, now, manifest, connection)
+            else:
+                since = memory.since if memory.generation == cluster.generation else now
+                memory.turn(cluster.generation, since, manifest, connection)
+        return memory
+
+    def drop(self, uids: Iterable[str]) -> None:
+        """Forgets clusters; a run under way keeps its client to its end."""
+        for uid in uids:
+            with self._lock:
+                memory = self._kept.pop(uid, None)
+                if memory is not None and uid in self._running:
+                    self._dropped.setdefault(uid, []).append(memory)
+                    memory = None
+            if memory is not None:
+                memory.hang_up()

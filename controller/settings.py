@@ -13,7 +13,8 @@ class ControllerSettings:
     `workers` and `failing_workers`: threads for healthy clusters and for those whose last run failed.
     `aws_principal`: who the hub is in IAM, for the remedies that name it. `iam_check_role`: the name of the role that
     may read IAM, in each account; None: AWS is not compared with what clusters need.
-    `look_seconds`: the mean time between two looks at a cluster that nobody changed.
+    `look_seconds`: the mean time between two looks at a cluster that nobody changed. `reconcile_seconds`: how long one
+    run may wait for its cluster, all requests together.
     """
 
     agent_image: str
@@ -24,3 +25,4 @@ class ControllerSettings:
     workers: int = 16
     failing_workers: int = 4
     look_seconds: float = 300.0
+    reconcile_seconds: float = 60.0

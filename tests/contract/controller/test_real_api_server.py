@@ -343,7 +343,8 @@ def test_every_webhook_is_one_that_the_api_server_takes(real_hub: Hub) -> None:
 
 
 def test_the_hub_binds_no_other_role(real_hub: Hub) -> None:
-    client = real_hub.reconciler._memories[real_hub.uid].client
+    memory = real_hub.reconciler._memories.get(real_hub.uid)
+    client = None if memory is None else memory.client
     assert client is not None
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
