@@ -20,7 +20,7 @@ from agent.custom_resources.claimant import CustomResources
 from agent.events import Events
 from agent.health import HealthServer, Pulse
 from agent.labelled.duty import LabelledSecrets
-from agent.leadership import Leadership
+from agent.leadership import TIMEOUT_SECONDS, Leadership
 from agent.metrics import Metrics
 from agent.pods.stuck import StuckPods
 from agent.secrets.content import LabelledContent
@@ -40,8 +40,6 @@ from reconcile.clock import Clock, Random
 from schemas.agent_documents import LABELLED_SECRETS_PATH, PODS_PATH
 from schemas.pod_identity_documents import POD_IDENTITY_PATH
 
-# A renewal that takes longer than this is better tried again.
-_ELECTION_TIMEOUT_SECONDS = 3.0
 # As many as the workers, and what starts its watches beside them.
 _KEPT_CONNECTIONS = 12
 # The API server goes on sending reviews to a pod that ends until everybody has heard of it.
@@ -92,7 +90,7 @@ class Brain:
             allow_loopback=settings.on_loopback,
         )
         client = self._client = Client(access, kept_connections=_KEPT_CONNECTIONS)
-        self._electing = Client(replace(access, timeout_seconds=_ELECTION_TIMEOUT_SECONDS))
+        self._electing = Client(replace(access, timeout_seconds=TIMEOUT_SECONDS))
         self._lookups = Client(replace(access, timeout_seconds=LOOKUP_SECONDS))
         self._leadership = Leadership(self._electing, settings.pod_name, clock=clock, random=random)
         self._labelled: LabelledSecrets | None = None

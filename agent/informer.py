@@ -26,6 +26,8 @@ View = TypeVar("View")
 Changed = Callable[[str, str], None]
 
 _BACKOFF = Backoff(base=0.5, maximum=30.0)
+# Each end of a watch is a request. A connection that died meanwhile is found out by its keep-alive (`kube.transport`).
+_WATCH_SECONDS = 900
 # A server that ends a watch sooner than this is not asked again at once.
 _SHORTEST_WATCH_SECONDS = 1.0
 
@@ -226,6 +228,7 @@ class Informer(Generic[View]):
             field_selector=scope.field_selector,
             label_selector=scope.label_selector,
             metadata_only=scope.metadata_only,
+            timeout_seconds=_WATCH_SECONDS,
         )
         with watch:
             with self._condition:

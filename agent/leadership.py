@@ -30,13 +30,16 @@ from kube.objects import LEASE, Object
 from reconcile.clock import Clock, Random
 from schemas.agent_documents import LEASE_NAME, NAMESPACE_NAME
 
-LEASE_SECONDS = 11
-RENEW_SECONDS = 4.0
+# As long as 15 s for the next to lead allow, with `RETRY_SECONDS` for a standby whose watch says nothing: each renewal is
+# a request, and in a quiet cluster most of all that are sent.
+LEASE_SECONDS = 13
+RENEW_SECONDS = 8.0
 # Between two looks of a standby whose watch says nothing, and after a failure.
-RETRY_SECONDS = 2.0
-# A renewal that failed is tried again sooner: after one that timed out there is time for one more.
-_RENEW_AGAIN_SECONDS = 1.0
-_QUIET_SECONDS = RENEW_SECONDS + RETRY_SECONDS
+RETRY_SECONDS = 1.5
+# The client's: a renewal that takes longer than this is better tried again, and there is time for one more.
+TIMEOUT_SECONDS = 2.0
+_RENEW_AGAIN_SECONDS = 0.5
+_QUIET_SECONDS = RENEW_SECONDS + 1.0
 _MARGIN_SECONDS = 2.0
 _JITTER = 0.2
 # The election has been silent for too long, or work that was told to end goes on: only a restart mends either.
@@ -50,7 +53,7 @@ class Leadership:
     """One replica's part in the election.
 
     Args:
-        client: The cluster; its time-out should be well below `LEASE_SECONDS`.
+        client: The cluster; its time-out should be `TIMEOUT_SECONDS`.
         holder: This replica's name, never another's: the pod's.
         clock: For all waiting; its wall time is only shown.
         random: Spreads retries.

@@ -46,7 +46,18 @@ ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 # Idle connections kept for one cluster, whose one worker asks one thing at a time.
 KEPT_CONNECTIONS = 4
 _IDLE = IdleConnections(limit=256)
-_SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+# A server that is gone without a word is noticed within a minute, also by a watch on which nothing comes.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+_SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    # Not every system that the command line runs on has all of them.
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in _KEEP_ALIVE.items()
+        if hasattr(socket, name)
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from tests.support.kubernetes import Etcd
 
 NAMESPACES = 500
 NAMES = tuple(f"team-{number:03}" for number in range(NAMESPACES))
-MINUTES = 5  # as long as a watch lives before it is asked for again
+MINUTES = 15  # as long as a watch lives before it is asked for again
 MEBIBYTE = 2**20
 AIM_RATIO, AIM_STEADY, AIM_RESIDENT = 1.5, 5.0, 100 * MEBIBYTE
 PATIENCE_SECONDS = 300.0

@@ -172,10 +172,10 @@ def test_one_of_two_leads(stage: Stage) -> None:
 
 
 def test_killed_the_leader_is_followed_by_the_other(stage: Stage) -> None:
-    """The Lease runs out after 11 s, and the other one watches it."""
+    """The Lease runs out after 13 s, and the other one watches it."""
     first = eventually(lambda: leader(stage), what="a leader")
     lease = stage.client.get(LEASE, "pullpass-agent", namespace=SYSTEM)["spec"]
-    assert 11 == lease["leaseDurationSeconds"]
+    assert 13 == lease["leaseDurationSeconds"]
     stage.kubelet.held.set()
     stage.kubelet.kill(first.name)
     try:

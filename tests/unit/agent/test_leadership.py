@@ -218,7 +218,7 @@ def test_the_first_leads_and_the_other_stands_by(leader: Replica, standby: Repli
 def test_the_lease_says_who_leads_and_since_when(election: Election, leader: Replica) -> None:
     expected = {
         "holderIdentity": "one",
-        "leaseDurationSeconds": 11,
+        "leaseDurationSeconds": 13,
         "acquireTime": "2026-11-22T06:00:00.000000Z",
         "renewTime": "2026-11-22T06:00:00.000000Z",
         "leaseTransitions": 1,
@@ -256,8 +256,11 @@ def test_a_standby_whose_watch_is_broken_looks_by_itself(
         eventually(lambda: election.waits(standby))
         election.let_pass(leader, RENEW_SECONDS)
         eventually(election.renewed)
-        election.let_pass(standby, RETRY_SECONDS * 1.2)
-        eventually(lambda: election.heard(standby))
+        late = 0.0
+        while not election.heard(standby):
+            election.pass_by(standby)
+            late += 0.5
+        assert late <= RETRY_SECONDS * 1.2 + 0.5
     leader.cut_off.set()
     assert election.pass_until(standby) <= 15
     assert (1, False) == (len(leader.terms), leader.leads)
@@ -298,7 +301,7 @@ def test_a_lease_that_is_made_again_is_not_free_before_its_holder_has_signed_it(
     election.admin.delete(LEASE, LEASE_NAME, namespace=OURS)
     election.admin.apply(_EMPTY)
     looks = standby.client.looks
-    for _ in range(4):
+    for _ in range(6):
         election.pass_by(standby, RETRY_SECONDS)
     assert standby.client.looks > looks
     assert [] == standby.terms

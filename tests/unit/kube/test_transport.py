@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from urllib3.connection import HTTPSConnection
 
 from kube import errors, transport
 from kube.client import Access, Client
@@ -361,3 +362,17 @@ def test_a_list_that_expires_twice_has_expired(server: TinyServer, client: Clien
 def test_a_token_request_without_a_token_in_its_answer_is_the_servers_failure(client: Client) -> None:
     with pytest.raises(errors.ServerError, match="without a token"):
         client.request_token("prod", "agent", audiences=["x"], expiration_seconds=600)
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_within_a_minute(client: Client) -> None:
+    client.read_path("/version")
+
+    connection = client._transport._pool._get_conn()
+    assert isinstance(connection, HTTPSConnection)
+    try:
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        idle, between, times = (connection.sock.getsockopt(socket.IPPROTO_TCP, one) for one in options)
+        assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    finally:
+        connection.close()
+    assert idle + between * times <= 60
