@@ -43,6 +43,7 @@ class Settings:
     failing_workers: int
     look_seconds: float
     reconcile_seconds: float
+    audit_days: int
     metrics_port: int
     log_level: str
 
@@ -85,6 +86,7 @@ def read() -> Settings:
                 failing_workers=env.int("FAILING_WORKERS", 4, validate=validate.Range(1, 256)),
                 look_seconds=env.float("LOOK_SECONDS", 300.0, validate=validate.Range(1, 86400)),
                 reconcile_seconds=env.float("RECONCILE_SECONDS", 60.0, validate=validate.Range(1, 3600)),
+                audit_days=env.int("AUDIT_DAYS", 400, validate=validate.Range(0, 36500)),
                 metrics_port=env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535)),
                 log_level=env.str(
                     "LOG_LEVEL", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])

@@ -111,4 +111,5 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         failing_workers=settings.failing_workers,
         look_seconds=settings.look_seconds,
         reconcile_seconds=settings.reconcile_seconds,
+        audit_days=settings.audit_days,
     )

@@ -19,6 +19,7 @@ from controller import metrics
 from controller.cluster import Reconciler
 from controller.errands import Errands
 from controller.looks import Looks
+from controller.retention import Retention
 from controller.settings import ControllerSettings
 from controller.sightings import Sightings
 from fleet import errands, shards, work
@@ -36,6 +37,7 @@ _BEAT_SECONDS = shards.LEASE_SECONDS / 3
 _TICK_SECONDS = 0.5
 _GATHER_SECONDS = 0.02  # on SQLite every write rings: changes that come together are read together
 _STOP_SECONDS = 25.0
+_LEADING_SHARD = 0  # whoever holds it does what is to be done once for the whole fleet
 _ERRANDS_STOP_SECONDS = 2.0  # for each of their threads: who asked may ask again
 
 _log = structlog.get_logger(__name__)
@@ -69,6 +71,7 @@ class Engine:
         self._errands = Errands(database, settings, clock=clock, dial=dial)
         self._looks = Looks(settings.look_seconds, random=random)
         self._sightings = Sightings(database, started_at=clock.monotonic())
+        self._retention = Retention(database, audit_days=settings.audit_days)
         self._workers = Workers(
             self._queue,
             self._reconcile,
@@ -101,6 +104,8 @@ class Engine:
                     held = self._follow(held)
                     self._hand_out(held)
                     self._sightings.flush(self._clock.monotonic())
+                    if _LEADING_SHARD in held:
+                        self._retention.go_on(at=self._clock.monotonic(), now=self._clock.now())
                 except FleetError as error:
                     _log.warning("database does not answer", error=str(error))
                 if bell.wait(_TICK_SECONDS, stop):

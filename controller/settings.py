@@ -14,7 +14,7 @@ class ControllerSettings:
     `aws_principal`: who the hub is in IAM, for the remedies that name it. `iam_check_role`: the name of the role that
     may read IAM, in each account; None: AWS is not compared with what clusters need.
     `look_seconds`: the mean time between two looks at a cluster that nobody changed. `reconcile_seconds`: how long one
-    run may wait for its cluster, all requests together.
+    run may wait for its cluster, all requests together. `audit_days`: how long audit records are kept; 0: for ever.
     """
 
     agent_image: str
@@ -26,3 +26,4 @@ class ControllerSettings:
     failing_workers: int = 4
     look_seconds: float = 300.0
     reconcile_seconds: float = 60.0
+    audit_days: int = 400

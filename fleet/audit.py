@@ -1,4 +1,7 @@
-"""The audit log: who did what to which resource, written in the transaction of the change itself."""
+"""The audit log: who did what to which resource, written in the transaction of the change itself.
+
+Kept for as long as the operator says: `controller.retention` trims it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Row, bindparam, insert, select
+from sqlalchemy import Row, bindparam, delete, insert, select
 
 from fleet import tables
 from fleet.database import Database
@@ -35,6 +38,15 @@ _NEWEST_FIRST = (
 )
 _OF_NAME = _NEWEST_FIRST.where(
     _audit.resource == bindparam("key_resource"), _audit.name == bindparam("key_name")
+)
+_OLDEST_FIRST = (
+    select(_audit.id, _audit.time)
+    .where(_audit.id > bindparam("behind"))
+    .order_by(_audit.id)
+    .limit(bindparam("rows"))
+)
+_TRIM = delete(tables.audit).where(
+    _audit.id > bindparam("behind"), _audit.id <= bindparam("last"), _audit.time < bindparam("oldest")
 )
 
 
@@ -131,6 +143,30 @@ def record(
             "version": version,
         },
     )
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """One batch: how many records went, and the id behind which the next one begins; None: the rest is young enough."""
+
+    records: int
+    last: int | None
+
+
+def trim(database: Database, *, oldest: datetime, behind: int = 0, batch: int = 500) -> Trimmed:
+    """Deletes what is older than `oldest` among the first `batch` records behind the id `behind`, of all organisations.
+
+    Walks the primary key, along which time goes up but for the clocks of several machines, and holds nothing that a
+    new record needs. A power cut may bring a batch back, which the next sweep takes.
+    """
+    with database.read() as session:
+        rows = session.execute(_OLDEST_FIRST, {"behind": behind, "rows": batch}).all()
+    if not any(time < oldest for _, time in rows):
+        return Trimmed(0, None)
+    last: int = rows[-1][0]
+    with database.write(durable=False) as session:
+        gone = session.execute(_TRIM, {"behind": behind, "last": last, "oldest": oldest}).rowcount
+    return Trimmed(gone, last if len(rows) == batch else None)
 
 
 def _before(after: str | None) -> int:

@@ -60,6 +60,8 @@ _ADD = insert(tables.errands)
 _FORGET = delete(tables.errands).where(
     _errands.cluster_uid == bindparam("uid"), _errands.requested_at <= bindparam("oldest")
 )
+_OLD = select(_errands.id).where(_errands.requested_at <= bindparam("oldest")).limit(bindparam("rows"))
+_SWEEP = delete(tables.errands).where(_errands.id.in_(bindparam("ids", expanding=True)))
 _FINISH = (
     update(tables.errands)
     .where(_errands.id == bindparam("errand_id"))
@@ -153,6 +155,16 @@ def finish(
         session.execute(
             _FINISH, {"errand_id": errand_id, "moment": now, "new_result": tables.to_text(result)}
         )
+
+
+def sweep(database: Database, *, now: datetime, batch: int = 500) -> int:
+    """Forgets at most `batch` errands that cannot be read any more; how many there were."""
+    with database.read() as session:
+        ids = session.execute(_OLD, {"oldest": now - KEPT, "rows": batch}).scalars().all()
+    if ids:
+        with database.write(durable=False) as session:
+            session.execute(_SWEEP, {"ids": ids})
+    return len(ids)
 
 
 def _from_row(row: Row[*tuple[Any, ...]]) -> Errand:

@@ -82,3 +82,16 @@ def test_an_errand_of_another_organisation_is_not_found(
     asked = ask(database, admin, stored.key)
     with pytest.raises(NotFound):
         errands.find(database, ClusterKey("other", stored.key.name), asked.id)
+
+
+def test_a_sweep_forgets_what_nobody_can_read_any_more(
+    database: Database, admin: Principal, stored: Cluster
+) -> None:
+    for number in range(3):
+        ask(database, admin, stored.key, number)
+    young = errands.ask(database, admin, stored.key, ErrandKind.DOCTOR, {}, now=NOW + timedelta(minutes=1))
+
+    counts = [errands.sweep(database, now=NOW + errands.KEPT, batch=2) for _ in range(3)]
+
+    assert [2, 1, 0] == counts
+    assert (young,) == errands.waiting(database, ALL, now=NOW)
