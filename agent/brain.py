@@ -98,12 +98,12 @@ class Brain:
         self._over = threading.Event()
         self._pulse = Pulse(clock)
         self._configuration = ConfigurationSource(
-            client, changed=self._configuration_changed, clock=clock, random=random
+            client, self._lookups, changed=self._configuration_changed, clock=clock, random=random
         )
         self._content = StoredContent(client, changed=self._refresh_labelled, clock=clock, random=random)
         self._certificate = ServingCertificate(client, clock=clock, random=random)
         self._pod_identity = PodIdentity(client, self._lookups, clock=clock, random=random)
-        self._namespaces = Namespaces(client, clock=clock, random=random)
+        self._namespaces = Namespaces(client, self._lookups, clock=clock, random=random)
         self._namespaces_watched = False
         self._health = HealthServer(
             settings.health_port,
@@ -222,6 +222,7 @@ class Brain:
         return {
             LABELLED_SECRETS_PATH: labelled_secrets.handler(
                 configuration=self._configuration.current,
+                newest=self._configuration.newest,
                 content=self._good_content,
                 enabled=self._namespaces.enabled,
                 now=self._clock.now,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import structlog
 
-from agent.informer import Informer, Scope
+from agent.informer import Follower, Informer, Scope
 from kube.client import Client
+from kube.errors import NotFound
 from kube.objects import CONFIG_MAP, Object
 from reconcile.clock import Clock, Random
 from schemas.agent_documents import (
@@ -24,50 +25,53 @@ from schemas.agent_documents import (
 _log = structlog.get_logger(__name__)
 
 
-class ConfigurationSource:
+class ConfigurationSource(Follower[str]):
     """ConfigMap `pullpass-agent`. One that cannot be read changes nothing: the last one stays in force.
 
     So does one that is gone, but for one that asked for removal: the hub takes it away when that is done.
 
     Args:
-        client: The cluster.
+        client: For the watch.
+        lookups: For the question that `newest` asks while an admission waits.
         changed: Called when there is another one, or none any more.
         clock: For the informer.
         random: For the informer.
     """
 
-    def __init__(self, client: Client, *, changed: Callable[[], None], clock: Clock, random: Random) -> None:
+    def __init__(
+        self, client: Client, lookups: Client, *, changed: Callable[[], None], clock: Clock, random: Random
+    ) -> None:
+        self._lookups = lookups
         self._changed = changed
         self._current: AgentConfiguration | None = None
-        self._informer = Informer(
-            client,
-            Scope(CONFIG_MAP, NAMESPACE_NAME, f"metadata.name={CONFIGURATION_NAME}"),
-            view=_text,
-            changed=lambda _, __: self._take(),
-            clock=clock,
-            random=random,
+        super().__init__(
+            Informer(
+                client,
+                Scope(CONFIG_MAP, NAMESPACE_NAME, f"metadata.name={CONFIGURATION_NAME}"),
+                view=_text,
+                changed=lambda _, __: self._take(),
+                clock=clock,
+                random=random,
+            )
         )
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._informer.start()
-
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._informer.stop()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits for the watch to end."""
-        self._informer.join(timeout_seconds)
-
-    @property
-    def synced(self) -> bool:
-        """Whether it was looked for: until then None means nothing."""
-        return self._informer.synced
 
     def current(self) -> AgentConfiguration | None:
         """What is in force; None while there was none, or nothing is left of it."""
         return self._current
+
+    def newest(self) -> AgentConfiguration | None:
+        """What stands in the cluster now, which the watch may not have told yet; None where there is none.
+
+        Raises:
+            kube.errors.KubeError: the API server does not say.
+            ValueError: it cannot be read.
+        """
+        try:
+            found = self._lookups.get(CONFIG_MAP, CONFIGURATION_NAME, namespace=NAMESPACE_NAME)
+        except NotFound:
+            return None
+        text = _text(found)
+        return None if text is None else load_configuration(text)
 
     def _take(self) -> None:
         text = self._informer.get(NAMESPACE_NAME, CONFIGURATION_NAME)

@@ -274,6 +274,30 @@ class Informer(Generic[View]):
         return True
 
 
+class Follower(Generic[View]):
+    """Who keeps one informer and answers questions of what it knows: `start`, `stop` and `join` are the informer's."""
+
+    def __init__(self, informer: Informer[View]) -> None:
+        self._informer = informer
+
+    def start(self) -> None:
+        """Begins to watch."""
+        self._informer.start()
+
+    def stop(self) -> None:
+        """Ends the watch; `join` waits for it."""
+        self._informer.stop()
+
+    def join(self, timeout_seconds: float) -> None:
+        """Waits for the watch to end after `stop`."""
+        self._informer.join(timeout_seconds)
+
+    @property
+    def synced(self) -> bool:
+        """Whether a whole list was read: until then that something is not known means nothing."""
+        return self._informer.synced
+
+
 def _key(obj: Object) -> tuple[str, str]:
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]

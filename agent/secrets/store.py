@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.informer import Informer, Scope
+from agent.informer import Follower, Informer, Scope
 from agent.secrets.content import LabelledContent
 from agent.secrets.pull_secret import ADD_ON
 from aws.credentials import RegistryCredential
@@ -49,7 +49,7 @@ class StoredCredential:
     refresh_at: datetime
 
 
-class StoredContent:
+class StoredContent(Follower[LabelledContent]):
     """The content for labelled secrets, as the leader last stored it. Safe for several threads.
 
     Args:
@@ -60,31 +60,16 @@ class StoredContent:
     """
 
     def __init__(self, client: Client, *, changed: Callable[[], None], clock: Clock, random: Random) -> None:
-        self._informer = Informer(
-            client,
-            Scope(SECRET, NAMESPACE_NAME, f"metadata.name={CREDENTIALS_NAME}"),
-            view=read_content,
-            changed=lambda _, __: changed(),
-            clock=clock,
-            random=random,
+        super().__init__(
+            Informer(
+                client,
+                Scope(SECRET, NAMESPACE_NAME, f"metadata.name={CREDENTIALS_NAME}"),
+                view=read_content,
+                changed=lambda _, __: changed(),
+                clock=clock,
+                random=random,
+            )
         )
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._informer.start()
-
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._informer.stop()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits for the watch to end."""
-        self._informer.join(timeout_seconds)
-
-    @property
-    def synced(self) -> bool:
-        """Whether the secret has been looked for: until then None means nothing."""
-        return self._informer.synced
 
     def current(self, now: datetime) -> LabelledContent | None:
         """What to fill with now; None when there is nothing, or nothing that is still good."""

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.informer import Informer, Scope
+from agent.informer import Follower, Informer, Scope
 from agent.secrets.patience import Patience
 from agent.webhook import certificate
 from agent.webhook.certificate import TYPE, Kept, Serving, Spoiled
@@ -67,7 +67,7 @@ class Called:
     path: str = field(repr=False)
 
 
-class ServingCertificate:
+class ServingCertificate(Follower[Found]):
     """What this replica serves with: the last good one that stood in the Secret.
 
     Args:
@@ -80,31 +80,16 @@ class ServingCertificate:
         self._clock = clock
         self._good: Kept | None = None
         self._listener: Callable[[], None] = _nobody
-        self._informer = Informer(
-            client,
-            Scope(SECRET, NAMESPACE_NAME, f"metadata.name={WEBHOOK_SECRET_NAME}"),
-            view=self._view,
-            changed=lambda _, __: self._listener(),
-            clock=clock,
-            random=random,
+        super().__init__(
+            Informer(
+                client,
+                Scope(SECRET, NAMESPACE_NAME, f"metadata.name={WEBHOOK_SECRET_NAME}"),
+                view=self._view,
+                changed=lambda _, __: self._listener(),
+                clock=clock,
+                random=random,
+            )
         )
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._informer.start()
-
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._informer.stop()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits for the watch to end."""
-        self._informer.join(timeout_seconds)
-
-    @property
-    def synced(self) -> bool:
-        """Whether the Secret was looked for."""
-        return self._informer.synced
 
     @property
     def ready(self) -> bool:

@@ -24,51 +24,69 @@ _FAIL = "settings.awsECR.pullSecret.labelled.failurePolicy is Fail"
 
 
 class NotReady(Exception):
-    """The configuration has not been read yet: the API server then does what the failure policy says."""
+    """There is no configuration to go by: the API server then does what the failure policy says."""
 
 
 def handler(
     *,
     configuration: Callable[[], AgentConfiguration | None],
+    newest: Callable[[], AgentConfiguration | None],
     content: Callable[[], LabelledContent | None],
     enabled: Callable[[str, Label], bool],
     now: Callable[[], datetime],
 ) -> Handler:
     """The handler.
 
+    The API server asks by the labels in its webhook, and the hub writes those after the configuration. So where what
+    this replica knows of that does not fit what it is asked, it is behind, and asks: a secret goes unfilled only on the
+    API server's own word.
+
     Args:
-        configuration: The newest; None before the first was read.
+        configuration: What this replica's watch knows; None before the first was read.
+        newest: What stands in the cluster; raises where that cannot be told.
         content: What to fill with now, if there is something good.
         enabled: Whether a namespace carries a label (`agent.webhook.namespaces`).
         now: The time.
     """
 
+    def covering(found: AgentConfiguration | None, namespace: str, obj: Object) -> Labelled | None:
+        labelled = None if found is None or found.removing else found.pull_secret.labelled
+        if labelled is None or not _carries(obj, labelled.secret_label):
+            return None
+        return labelled if enabled(namespace, labelled.namespace_label) else None
+
     def handle(review: Review) -> Answer:
-        found = configuration()
-        if found is None:
-            raise NotReady("the configuration has not been read yet")
-        labelled, obj = found.pull_secret.labelled, review.object
-        if labelled is None or found.removing or obj is None or not _concerned(review, obj, labelled):
+        obj = review.object
+        if obj is None or not _concerned(review, obj):
             return Answer()
-        if not enabled(review.namespace, labelled.namespace_label):
+        known = configuration()
+        labelled = covering(known, review.namespace, obj)
+        if labelled is None:
+            found = newest()
+            if found is None and known is None:
+                raise NotReady("there is no configuration yet")
+            labelled = covering(found, review.namespace, obj)
+        if labelled is None:
             return Answer()
         return _answer(labelled, obj, review.old_object, content(), now())
 
     return handle
 
 
-def _concerned(review: Review, obj: Object, labelled: Labelled) -> bool:
-    """Whether the secret is a user's, labelled, and there to stay; what our own watch writes is right already."""
+def _concerned(review: Review, obj: Object) -> bool:
+    """Whether the secret is a user's, and there to stay; what our own watch writes is right already."""
     metadata = obj.get("metadata") or {}
-    labels = metadata.get("labels") or {}
     return (
         review.operation in {"CREATE", "UPDATE"}
         and review.username != _OURSELVES
         and review.namespace != NAMESPACE_NAME
-        and labels.get(labelled.secret_label.key) == labelled.secret_label.value
         and "deletionTimestamp" not in metadata
         and not contents.view({**obj, "metadata": metadata}).ours
     )
+
+
+def _carries(obj: Object, label: Label) -> bool:
+    return ((obj.get("metadata") or {}).get("labels") or {}).get(label.key) == label.value
 
 
 def _answer(

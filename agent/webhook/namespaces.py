@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.informer import Informer, Scope
+from agent.informer import Follower, Informer, Scope
 from kube.client import Client
 from kube.errors import NotFound
 from kube.objects import NAMESPACE, Object
@@ -16,42 +16,28 @@ from reconcile.clock import Clock, Random
 from schemas.addons.aws_ecr import Label
 
 
-class Namespaces:
+class Namespaces(Follower[Mapping[str, str]]):
     """Their labels.
 
     Args:
-        client: The cluster.
+        client: For the watch.
+        lookups: For the questions, while an admission waits.
         clock: For the informer.
         random: For the informer.
     """
 
-    def __init__(self, client: Client, *, clock: Clock, random: Random) -> None:
-        self._client = client
-        self._informer = Informer(
-            client,
-            Scope(NAMESPACE, metadata_only=True),
-            view=_labels,
-            changed=lambda _, __: None,
-            clock=clock,
-            random=random,
+    def __init__(self, client: Client, lookups: Client, *, clock: Clock, random: Random) -> None:
+        self._lookups = lookups
+        super().__init__(
+            Informer(
+                client,
+                Scope(NAMESPACE, metadata_only=True),
+                view=_labels,
+                changed=lambda _, __: None,
+                clock=clock,
+                random=random,
+            )
         )
-
-    def start(self) -> None:
-        """Begins to watch."""
-        self._informer.start()
-
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._informer.stop()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits for the watch to end."""
-        self._informer.join(timeout_seconds)
-
-    @property
-    def synced(self) -> bool:
-        """Whether all were listed once."""
-        return self._informer.synced
 
     def carries(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether `namespace` has all of `labels` now.
@@ -62,7 +48,7 @@ class Namespaces:
         if not labels or _all(labels, self._informer.get("", namespace)):
             return True
         try:
-            return _all(labels, _labels(self._client.get(NAMESPACE, namespace)))
+            return _all(labels, _labels(self._lookups.get(NAMESPACE, namespace)))
         except NotFound:
             return False
 

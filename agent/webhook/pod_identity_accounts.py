@@ -13,7 +13,7 @@ import re
 import threading
 from dataclasses import dataclass
 
-from agent.informer import Informer, Scope
+from agent.informer import Follower, Informer, Scope
 from kube.client import Client
 from kube.errors import KubeError, NotFound, Unreachable
 from kube.objects import SERVICE_ACCOUNT, Object
@@ -84,7 +84,7 @@ class _Lookup:
     error: KubeError | None = None
 
 
-class Accounts:
+class Accounts(Follower[AccountIdentity]):
     """The cluster's service accounts, as far as they name a role.
 
     Args:
@@ -99,31 +99,16 @@ class Accounts:
         self._clock = clock
         self._condition = threading.Condition()
         self._lookups: dict[tuple[str, str], _Lookup] = {}
-        self._informer = Informer(
-            client,
-            Scope(SERVICE_ACCOUNT, metadata_only=True),
-            view=read,
-            changed=lambda _, __: None,
-            clock=clock,
-            random=random,
+        super().__init__(
+            Informer(
+                client,
+                Scope(SERVICE_ACCOUNT, metadata_only=True),
+                view=read,
+                changed=lambda _, __: None,
+                clock=clock,
+                random=random,
+            )
         )
-
-    def start(self) -> None:
-        """Starts the watch. `of` works before its first list is read, too."""
-        self._informer.start()
-
-    def stop(self) -> None:
-        """Ends the watch; `join` waits for it."""
-        self._informer.stop()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits for the watch to end after `stop`."""
-        self._informer.join(timeout_seconds)
-
-    @property
-    def synced(self) -> bool:
-        """Whether the service accounts have been listed."""
-        return self._informer.synced
 
     def of(self, namespace: str, name: str) -> AccountIdentity | None:
         """What service account `name` says; None when it names no role, or is not there.

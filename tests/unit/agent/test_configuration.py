@@ -12,7 +12,7 @@ class Followed:
     def __init__(self, cell: Cell) -> None:
         self.told = 0
         self.source = ConfigurationSource(
-            cell.admin, changed=self._changed, clock=SystemClock(), random=SystemRandom()
+            cell.admin, cell.admin, changed=self._changed, clock=SystemClock(), random=SystemRandom()
         )
 
     def _changed(self) -> None:
@@ -65,3 +65,10 @@ def test_one_that_asked_for_removal_is_gone_when_it_is_deleted(cell: Cell, follo
     cell.admin.delete(CONFIG_MAP, "pullpass-agent", namespace=OURS)
     eventually(lambda: followed.told == 2)
     assert None is followed.source.current()
+
+
+def test_what_the_watch_has_not_told_yet_can_be_asked_for(cell: Cell) -> None:
+    unstarted = Followed(cell).source
+    before = unstarted.newest()
+    cell.configure()
+    assert (None, cell.configuration) == (before, unstarted.newest())

@@ -1,7 +1,7 @@
 import base64
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.secrets.content import LabelledContent
 from agent.webhook.labelled_secrets import NotReady, handler
 from agent.webhook.review import Answer, Review
+from kube.errors import Unreachable
 from schemas.addons.aws_ecr import Label, Labelled, PullSecret
 from schemas.agent_documents import AgentConfiguration
 
@@ -71,6 +72,7 @@ def answer(
     configuration = replace(CONFIGURATION, **({"pull_secret": PullSecret(labelled=labelled)} | configured))
     handle = handler(
         configuration=lambda: configuration,
+        newest=lambda: configuration,
         content=lambda: content,
         enabled=lambda _, __: enabled,
         now=lambda: NOW,
@@ -189,12 +191,70 @@ def test_a_deletion_has_no_object_and_passes() -> None:
     assert Answer() == answer(None, secret())
 
 
-def test_without_a_configuration_nothing_is_answered() -> None:
+def asked(
+    known: AgentConfiguration | None,
+    newest: Callable[[], AgentConfiguration | None],
+    enabled: Callable[[str, Label], bool] = lambda _, __: True,
+) -> Answer:
+    """By an API server whose webhook is of another moment than what this replica knows."""
     handle = handler(
-        configuration=lambda: None, content=lambda: CONTENT, enabled=lambda _, __: True, now=lambda: NOW
+        configuration=lambda: known,
+        newest=newest,
+        content=lambda: CONTENT,
+        enabled=enabled,
+        now=lambda: NOW,
     )
+    return handle(Review("u", "CREATE", "shop", "ecr", "alice", dry_run=False, object=secret()))
+
+
+def labelled(**members: Any) -> AgentConfiguration:
+    return replace(CONFIGURATION, pull_secret=PullSecret(labelled=Labelled(failure_policy="Fail", **members)))
+
+
+BEHIND = {
+    "not on yet": replace(CONFIGURATION, pull_secret=PullSecret()),
+    "another label on the secret": labelled(secret_label=Label("older", "true")),
+    "another label on the namespace": labelled(namespace_label=Label("older", "true")),
+    "none read yet": None,
+}
+
+
+@pytest.mark.parametrize("known", BEHIND.values(), ids=BEHIND.keys())
+def test_a_replica_that_is_behind_asks_and_lets_no_secret_in_unfilled(
+    known: AgentConfiguration | None,
+) -> None:
+    given_answer = asked(known, labelled, lambda _, label: label.key != "older")
+    assert FILLED == patched(secret(), given_answer)["data"][".dockerconfigjson"]
+
+
+@pytest.mark.parametrize("known", BEHIND.values(), ids=BEHIND.keys())
+def test_where_it_cannot_ask_the_failure_policy_decides(known: AgentConfiguration | None) -> None:
+    def silent() -> AgentConfiguration:
+        raise Unreachable("no answer")
+
+    with pytest.raises(Unreachable):
+        asked(known, silent, lambda _, label: label.key != "older")
+
+
+def test_one_that_knows_does_not_ask() -> None:
+    def never() -> AgentConfiguration:
+        raise AssertionError
+
+    assert asked(labelled(), never).patch
+
+
+@pytest.mark.parametrize(
+    "newest",
+    [replace(CONFIGURATION, pull_secret=PullSecret()), replace(CONFIGURATION, removing=True), None],
+    ids=["off", "being removed", "gone"],
+)
+def test_what_was_turned_off_stands_in_nobodys_way(newest: AgentConfiguration | None) -> None:
+    assert Answer() == asked(replace(CONFIGURATION, pull_secret=PullSecret()), lambda: newest)
+
+
+def test_without_a_configuration_nothing_is_answered() -> None:
     with pytest.raises(NotReady):
-        handle(Review("u", "CREATE", "shop", "ecr", "alice", dry_run=False, object=secret()))
+        asked(None, lambda: None)
 
 
 def test_ignore_admits_what_cannot_be_filled_yet_in_a_form_that_can_be_stored() -> None:

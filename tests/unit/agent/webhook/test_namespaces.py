@@ -18,7 +18,7 @@ def client() -> Iterator[Client]:
 @pytest.fixture
 def namespaces(client: Client) -> Iterator[Namespaces]:
     label(client, "shop", {"team": "web"})
-    namespaces = Namespaces(client, clock=SystemClock(), random=SystemRandom())
+    namespaces = Namespaces(client, client, clock=SystemClock(), random=SystemRandom())
     yield namespaces
     namespaces.stop()
     namespaces.join(10)
