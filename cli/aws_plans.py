@@ -16,7 +16,7 @@ import click
 from aws.arns import RoleArn
 from aws.setup.failures import SetupFailure
 from aws.setup.steps import Plan, Step, to_row
-from aws.setup.wanted import OtherSide
+from aws.setup.wanted import REGISTRY_POLICY_SCOPE, OtherSide
 from cli import following, output
 from reconcile.clock import SystemClock
 
@@ -89,6 +89,7 @@ def document(plan: Plan, role: RoleArn | None, sides: Sequence[OtherSide] = ()) 
             {
                 "account": side.account,
                 "region": side.region,
+                "registryPolicyScope": REGISTRY_POLICY_SCOPE[1],
                 "registryPolicy": side.registry_policy,
                 "repositoryPolicy": side.repository_policy,
             }
@@ -141,13 +142,14 @@ def carry_out(client: Any, steps: Sequence[Step], *, quiet: bool) -> None:
 
 def for_the_other_sides(sides: Sequence[OtherSide]) -> Iterator[str]:
     """What the owners of registries in other accounts have to run, ready to paste."""
+    name, value = REGISTRY_POLICY_SCOPE
     for side in sides:
         yield (
             f"The registry of account {side.account} in {side.region} has to allow the role too. With that account's"
             " credentials, once for the whole registry (it replaces a registry policy that is there:"
             f" aws ecr get-registry-policy --region {side.region}):"
         )
-        yield f"  aws ecr put-account-setting --region {side.region} --name REGISTRY_POLICY_SCOPE --value V2"
+        yield f"  aws ecr put-account-setting --region {side.region} --name {name} --value {value}"
         yield (
             f"  aws ecr put-registry-policy --region {side.region} --policy-text "
             + shlex.quote(json.dumps(side.registry_policy, separators=(",", ":")))

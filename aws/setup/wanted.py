@@ -27,6 +27,8 @@ NODE_ROLE_NAME = "pullpass-node"  # of the role that formats print for nodes on 
 MANAGED_BY = ("managed-by", "pullpass")  # the tag that says: ours to remove
 # On a role, names the managed policy that we attached: attachments themselves carry no tags.
 ATTACHED_TAG = "pullpass.dev/attached"
+# The account setting without which a registry policy says nothing of pulls.
+REGISTRY_POLICY_SCOPE = ("REGISTRY_POLICY_SCOPE", "V2")
 ROLE_DESCRIPTION = "Made by Pullpass: lets clusters pull images from Amazon ECR"
 SHORTEST_SESSION = 3600  # seconds; IAM takes no shorter maximum, and Pullpass needs no longer one
 

@@ -1,6 +1,7 @@
 """Whom owners of ECR registries let in from other accounts: registry policies and repository policies.
 
-https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html (scope V2: it covers pulls too)
+A registry's own covers pulls once its account has put the scope V2, and says nothing of them before.
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Any
 from sandbox.aws import policy
 from sandbox.aws.protocol import AwsError
 
-OPERATIONS = ("GetRegistryPolicy", "PutRegistryPolicy", "GetRepositoryPolicy", "SetRepositoryPolicy")
+OPERATIONS = (
+    "GetRegistryPolicy",
+    "PutRegistryPolicy",
+    "GetRepositoryPolicy",
+    "SetRepositoryPolicy",
+    "PutAccountSetting",
+)
+_SCOPE = ":scope"
 _WORDS = {
     "RegistryPolicyNotFoundException": "Registry policy does not exist in the registry with id '{}'",
     "RepositoryPolicyNotFoundException": "Repository policy does not exist in the registry with id '{}'",
@@ -20,13 +28,15 @@ _WORDS = {
 
 
 class EcrPolicies:
-    """Texts by account, region and repository ("": the registry's). Not thread-safe: `SandboxAws` holds the lock."""
+    """Texts by account, region and repository ("": the registry's; `_SCOPE`: its scope). Not thread-safe: `SandboxAws` holds the lock."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, str, str], str] = {}
 
     def call(self, operation: str, account: str, region: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer of one of `OPERATIONS`; raises `AwsError`."""
+        if operation == "PutAccountSetting":
+            return self._set(account, region, str(asked.get("name")), str(asked.get("value")))
         repository = str(asked.get("repositoryName", ""))
         key = (account, region, repository)
         kind = "Repository" if "Repository" in operation else "Registry"
@@ -45,7 +55,8 @@ class EcrPolicies:
         visitor = principal_arn.split(":")[4]
         whose = {principal_arn, visitor, f"arn:{partition}:iam::{visitor}:root", "*"}
         found = set()
-        for name in ("", repository):
+        by_registry = [""] if self._texts.get((account, region, _SCOPE)) == "V2" else []
+        for name in (*by_registry, repository):
             document = json.loads(self._texts.get((account, region, name), "{}"))
             for statement in policy.statements(document):
                 own = {**statement, "Resource": resource} if name else statement
@@ -53,6 +64,15 @@ class EcrPolicies:
                     asked = {"Statement": [{**own, "Effect": "Allow"}]}
                     found |= {statement.get("Effect")} if policy.allows([asked], action, resource) else set()
         return "Allow" in found and "Deny" not in found
+
+    def _set(self, account: str, region: str, name: str, value: str) -> Mapping[str, Any]:
+        if name != "REGISTRY_POLICY_SCOPE" or value not in {"V1", "V2"}:
+            raise AwsError(
+                "InvalidParameterException",
+                f"Invalid account setting: {name} cannot be {value} in this sandbox",
+            )
+        self._texts[(account, region, _SCOPE)] = value
+        return {"name": name, "value": value}
 
     def snapshot(self) -> list[list[str]]:
         """JSON-able."""

@@ -76,6 +76,7 @@ class Role:
     max_session_seconds: int = 3600
     tags: dict[str, str] = field(default_factory=dict)
     instance_profiles: list[str] = field(default_factory=list)
+    description: str = ""
 
     @property
     def name(self) -> str:

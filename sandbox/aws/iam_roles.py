@@ -68,6 +68,7 @@ class RoleActions:
             self._trust_policy(account, form, "AssumeRolePolicyDocument"),
             max_session_seconds=_max_session(form),
             tags=_tags(form),
+            description=form.get("Description", ""),
         )
         self._iam.put_role(role)
         return {"Role": _described(role, whole=True)}
@@ -83,6 +84,7 @@ class RoleActions:
         role = self._by_name(account, form)
         if "MaxSessionDuration" in form:
             role.max_session_seconds = _max_session(form)
+        role.description = form.get("Description", role.description)
         return {}
 
     def _delete(self, account: str, form: Mapping[str, str]) -> Mapping[str, Xml]:
@@ -225,6 +227,8 @@ def _described(role: Role, *, whole: bool) -> dict[str, Xml]:
         "AssumeRolePolicyDocument": quote(json.dumps(role.trust_policy)),
         "MaxSessionDuration": str(role.max_session_seconds),
     }
+    if role.description:
+        described["Description"] = role.description
     if whole:  # ListRoles leaves tags out
         described["Tags"] = [{"Key": key, "Value": value} for key, value in role.tags.items()]
     return described

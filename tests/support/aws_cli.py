@@ -27,6 +27,9 @@ done = json.load(urllib.request.urlopen(request))
 sys.stdout.write(done["out"]), sys.stderr.write(done["err"])
 sys.exit(done["code"])
 """
+_REGION = "--region"
+_WHOLE = "--cli-input-json"
+_PAGE = re.compile(r"(?:https?|fileb?)://")
 _PAIR = re.compile(r"(\w+)=('(?:[^'\\]|\\.)*'|[^,]*)(?:,|$)")
 
 
@@ -64,7 +67,7 @@ def _done(words: Sequence[str], client_of: Callable[[str], Any], account: str) -
         client = client_of(words[0])
         operation = words[1].replace("-", "_")
         shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-        given = _parameters(words[2:], shape.input_shape.members)
+        given = _parameters(words[2:], shape.input_shape.members, client.meta.region_name)
         getattr(client, operation)(**given)
     except ClientError as error:
         return _result(code=254, err=f"{error}\n")
@@ -77,19 +80,27 @@ def _result(code: int = 0, out: str = "", err: str = "") -> dict[str, Any]:
     return {"code": code, "out": out, "err": err}
 
 
-def _parameters(words: Sequence[str], members: Mapping[str, Any]) -> dict[str, Any]:
-    by_option = {f"--{xform_name(name, '-')}": name for name in members}
+def _parameters(words: Sequence[str], members: Mapping[str, Any], region: str) -> dict[str, Any]:
+    by_option = {f"--{xform_name(name, '-')}": name for name in members} | {_WHOLE: _WHOLE, _REGION: _REGION}
     found: dict[str, list[str]] = {}
     option = ""
     for word in words:
         if word.startswith("--"):
             option = by_option[word]
         found.setdefault(option, []).extend([] if word.startswith("--") else [word])
-    return {name: _value(given, members[name]) for name, given in found.items()}
+    whole: dict[str, Any] = json.loads("".join(found.pop(_WHOLE, [])) or "{}")
+    for name, given in found.items():
+        if name != "Url" and len(given) == 1 and _PAGE.match(given[0]):
+            raise ValueError(f"version 1 of the CLI would send what is in {given[0]}")
+    if found.pop(_REGION, [region]) != [region]:
+        raise ValueError(f"the client is for {region}")
+    return whole | {name: _value(given, members[name]) for name, given in found.items()}
 
 
 def _value(given: list[str], shape: Any) -> Any:
     if shape.type_name == "list":
+        if given[0].startswith("["):
+            return json.loads(given[0])
         return [_pairs(word) if shape.member.type_name == "structure" else word for word in given]
     (word,) = given
     return int(word) if shape.type_name == "integer" else word

@@ -15,7 +15,14 @@ import yaml
 
 from aws.setup.formats import nodes, placeholders
 from aws.setup.formats.placeholders import fill
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, OtherSide, Wanted
+from aws.setup.wanted import (
+    INLINE_POLICY_NAME,
+    NODE_ROLE_NAME,
+    REGISTRY_POLICY_SCOPE,
+    ROLE_DESCRIPTION,
+    OtherSide,
+    Wanted,
+)
 
 _YES_OR_NO = {"Type": "String", "AllowedValues": ["true", "false"]}
 
@@ -151,10 +158,15 @@ def _head(wanted: Wanted) -> str:
             " --parameter-overrides CreateProvider1=false, and see that it allows the audience."
         )
     for side in wanted.other_sides:
-        lines.append(
-            f"Account {side.account} owns a registry in {side.region} and has to allow the role, too; there, a stack with:"
-        )
-        lines += _yaml({"Resources": {"RegistryPolicy": _registry_policy(side)}}).splitlines()
+        name, value = REGISTRY_POLICY_SCOPE
+        lines += [
+            f"Account {side.account} owns a registry in {side.region} and has to allow the role, too. There, once for it all:",
+            f"aws ecr put-account-setting --region {side.region} --name {name} --value {value}",
+            "and a stack with",
+            *_yaml({"Resources": {"RegistryPolicy": _registry_policy(side)}}).splitlines(),
+            "or, for each repository by itself, this as its RepositoryPolicyText:",
+            *_yaml(side.repository_policy).splitlines(),
+        ]
     return "".join(f"# {line}\n" for line in lines)
 
 

@@ -6,7 +6,13 @@ import json
 from typing import Any
 
 from aws.setup.formats import nodes
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, Wanted
+from aws.setup.wanted import (
+    INLINE_POLICY_NAME,
+    NODE_ROLE_NAME,
+    REGISTRY_POLICY_SCOPE,
+    ROLE_DESCRIPTION,
+    Wanted,
+)
 
 
 def render(wanted: Wanted) -> str:
@@ -48,6 +54,7 @@ def render(wanted: Wanted) -> str:
             {
                 "account": side.account,
                 "region": side.region,
+                "registryPolicyScope": REGISTRY_POLICY_SCOPE[1],
                 "registryPolicy": side.registry_policy,
                 "repositoryPolicy": side.repository_policy,
             }

@@ -6,6 +6,7 @@ Run again it changes nothing that is there, but it does replace the trust policy
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,7 @@ from aws.setup.formats.placeholders import fill, on_one_line
 from aws.setup.wanted import (
     INLINE_POLICY_NAME,
     NODE_ROLE_NAME,
+    REGISTRY_POLICY_SCOPE,
     ROLE_DESCRIPTION,
     Document,
     OtherSide,
@@ -63,7 +65,7 @@ def _provider(provider: Provider, wanted: Wanted) -> str:
     arn = _quoted(provider.arn(wanted.role.partition, wanted.role.account))
     adding = "\n".join(
         f"  aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {arn} \\\n"
-        f"    --client-id {_quoted(audience)}"
+        f"    {_client_id(audience)}"
         for audience in provider.audiences
     )
     return f"""\
@@ -72,10 +74,27 @@ if aws iam get-open-id-connect-provider --open-id-connect-provider-arn {arn} >/d
 {adding}
 else
   aws iam create-open-id-connect-provider --url {_quoted(provider.url)} \\
-    --client-id-list {" ".join(map(_quoted, provider.audiences))} \\
+    --client-id-list {_client_ids(provider)} \\
     --tags {_tags(wanted.tags)}
 fi
 """
+
+
+def _client_id(audience: str) -> str:
+    if _would_be_read(audience):
+        return f"--cli-input-json {_quoted(json.dumps({'ClientID': audience}))}"
+    return f"--client-id {_quoted(audience)}"
+
+
+def _client_ids(provider: Provider) -> str:
+    if any(map(_would_be_read, provider.audiences)):
+        return _quoted(json.dumps(provider.audiences))
+    return " ".join(map(_quoted, provider.audiences))
+
+
+def _would_be_read(value: str) -> bool:
+    """Whether the CLI takes it for the name of a file or, in version 1, of a page, and sends what is in there."""
+    return "://" in value
 
 
 def _role(wanted: Wanted) -> str:
@@ -112,22 +131,27 @@ def _node_role(wanted: Wanted) -> str:
     return f"""\
 # CREATE_NODE_ROLE=true makes a role for nodes on EC2 that are to pull as their own instances, without the role above.
 if [ "${{CREATE_NODE_ROLE:-false}}" = true ]; then
-  aws iam create-role --role-name {NODE_ROLE_NAME} --path / \\
-    --assume-role-policy-document {_json(nodes.trust_policy(partition))} \\
-    --tags {_tags(wanted.tags)}
+  if ! aws iam get-role --role-name {NODE_ROLE_NAME} >/dev/null 2>&1; then
+    aws iam create-role --role-name {NODE_ROLE_NAME} --path / \\
+      --assume-role-policy-document {_json(nodes.trust_policy(partition))} \\
+      --tags {_tags(wanted.tags)}
+  fi
   aws iam attach-role-policy --role-name {NODE_ROLE_NAME} --policy-arn {nodes.policy_arn(partition)}
-  aws iam create-instance-profile --instance-profile-name {NODE_ROLE_NAME} --path /
-  aws iam add-role-to-instance-profile --instance-profile-name {NODE_ROLE_NAME} --role-name {NODE_ROLE_NAME}
+  if ! aws iam get-instance-profile --instance-profile-name {NODE_ROLE_NAME} >/dev/null 2>&1; then
+    aws iam create-instance-profile --instance-profile-name {NODE_ROLE_NAME} --path /
+    aws iam add-role-to-instance-profile --instance-profile-name {NODE_ROLE_NAME} --role-name {NODE_ROLE_NAME}
+  fi
 fi
 """
 
 
 def _other_account(side: OtherSide) -> str:
     """Not for these credentials: to be run by somebody else, who may have a registry policy already."""
+    name, value = REGISTRY_POLICY_SCOPE
     return f"""\
 # Account {side.account} owns a registry in {side.region} and has to allow the role, too. With its own credentials, once for
 # the whole registry (this replaces a registry policy that is there):
-#   aws ecr put-account-setting --region {side.region} --name REGISTRY_POLICY_SCOPE --value V2
+#   aws ecr put-account-setting --region {side.region} --name {name} --value {value}
 #   aws ecr put-registry-policy --region {side.region} --policy-text {_json(side.registry_policy)}
 # or for each repository by itself:
 #   aws ecr set-repository-policy --region {side.region} --repository-name REPOSITORY --policy-text {_json(side.repository_policy)}

@@ -14,7 +14,14 @@ from typing import Any
 
 from aws.setup.formats import nodes, placeholders
 from aws.setup.formats.placeholders import fill
-from aws.setup.wanted import INLINE_POLICY_NAME, NODE_ROLE_NAME, ROLE_DESCRIPTION, Wanted
+from aws.setup.wanted import (
+    INLINE_POLICY_NAME,
+    NODE_ROLE_NAME,
+    REGISTRY_POLICY_SCOPE,
+    ROLE_DESCRIPTION,
+    OtherSide,
+    Wanted,
+)
 from aws.trust_policy import ACCOUNT_PLACEHOLDER
 
 _ACCOUNT = "${data.aws_caller_identity.current.account_id}"
@@ -29,7 +36,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.0"
+      version = ">= 5.81"
     }
   }
 }
@@ -92,13 +99,7 @@ def render(wanted: Wanted) -> str:
     if wanted.managed_policy_arn is not None:
         blocks.append(_attachment("pull", wanted.managed_policy_arn))
     blocks += _node_role(wanted)
-    blocks += [
-        _commented(
-            f"In account {side.account}, {side.region}:\n"
-            + _resource("aws_ecr_registry_policy", "pullpass", {"policy": _Json(side.registry_policy)})
-        )
-        for side in wanted.other_sides
-    ]
+    blocks += [_other_account(side) for side in wanted.other_sides]
     blocks.append(
         'output "role_arn" {\n  description = "roleArn of awsECR"\n  value       = aws_iam_role.pull.arn\n}\n'
     )
@@ -150,6 +151,23 @@ def _node_role(wanted: Wanted) -> list[str]:
             {**counted, "name": NODE_ROLE_NAME, "role": _Expression("aws_iam_role.node[0].name")},
         ),
     ]
+
+
+def _other_account(side: OtherSide) -> str:
+    """Not for these credentials: to be taken over by somebody else."""
+    scope = {"name": REGISTRY_POLICY_SCOPE[0], "value": REGISTRY_POLICY_SCOPE[1]}
+    return _commented(
+        f"Account {side.account} owns a registry in {side.region} and has to allow the role, too. There, once for the whole\n"
+        "registry (it may have a policy already):\n"
+        + _resource("aws_ecr_account_setting", "pullpass", scope)
+        + _resource("aws_ecr_registry_policy", "pullpass", {"policy": _Json(side.registry_policy)})
+        + "or for each repository by itself:\n"
+        + _resource(
+            "aws_ecr_repository_policy",
+            "pullpass",
+            {"repository": "REPOSITORY", "policy": _Json(side.repository_policy)},
+        )
+    )
 
 
 def _attachment(name: str, policy_arn: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.contract.setup.scene import ACCOUNT, OTHER, ROLE, Scene
+from tests.contract.setup.scene import ACCOUNT, OTHER, REGION, ROLE, Scene
+from tests.support import aws_cli
 
 
 def edit_trust(iam: Any, old: str, new: str) -> None:
@@ -46,19 +46,18 @@ def test_a_role_that_does_not_exist(stage: Scene) -> None:
 
 
 def paste_as_owner(stage: Scene, printed: str) -> None:
-    """The registry's owner runs what was printed: `aws ecr put-registry-policy`, here by boto3 with its arguments."""
-    line = next(line for line in printed.splitlines() if "aws ecr put-registry-policy" in line)
-    _, _, _, *options = shlex.split(line)
-    given = dict(zip(options[::2], options[1::2], strict=True))
+    """The registry's owner runs what was printed for the whole registry."""
+    commands = [line for line in printed.splitlines() if line.startswith("  aws ecr put-")]
     owner = boto3.session.Session().client(
         "ecr",
-        region_name=given["--region"],
+        region_name=REGION,
         endpoint_url=stage.world.aws_endpoints["ecr"],
         aws_access_key_id=ACCOUNT,
         aws_secret_access_key="any",
     )
-    owner.put_registry_policy(policyText=given["--policy-text"])
+    done = aws_cli.run("\n".join(commands), stage.folder / "aws-cli", lambda _: owner, account=ACCOUNT)
     owner.close()
+    assert (2, 0, "") == (len(commands), done.returncode, done.stderr)
 
 
 def test_a_role_in_another_account(stage: Scene) -> None:

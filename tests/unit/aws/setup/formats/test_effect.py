@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,14 @@ from aws.setup.formats import FORMATS
 from aws.setup.plan import plan
 from aws.setup.wanted import NODE_ROLE_NAME, Wanted
 from aws.trust_policy import ACCOUNT_PLACEHOLDER
-from tests.support import aws_cli, cloudformation, iam_state
+from tests.support import aws_cli, cloudformation, iam_state, programs
 from tests.support.aws import ISSUER, REGISTRY, AwsUnderTest, served
 from tests.support.hcl import Terraform
 from tests.support.moto_account import ACCOUNT, Clients, empty_account
 from tests.support.plans import PLANS, cluster, wish
+
+# The second looks like a page, which version 1 of the CLI would fetch.
+AUDIENCES = ["sts.amazonaws.com", "https://127.0.0.1:1/audience"]
 
 
 @pytest.fixture(params=list(PLANS.values()), ids=list(PLANS))
@@ -140,9 +145,19 @@ def test_the_role_for_nodes_is_made_where_it_is_asked_for(form: str, wanted: Wan
     assert {"managed-by": "pullpass", "pullpass.dev/organisation": "acme"} == found["tags"]
 
 
-def test_the_script_is_taken_by_a_strict_iam_and_run_again_changes_nothing(tmp_path: Path) -> None:
+def test_the_script_makes_the_role_for_nodes_once(tmp_path: Path) -> None:
+    _, mark, nodes = FORMATS["cli"](PLANS["one cluster"]).partition("# CREATE_NODE_ROLE")
+    with empty_account() as clients:
+        for _ in range(2):
+            Carried(tmp_path).cli(f"set -euo pipefail\n{mark}{nodes}", clients, nodes=True)
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_the_script_is_taken_by_a_strict_iam_and_run_again_changes_nothing(
+    tmp_path: Path, audience: str
+) -> None:
     world = AwsUnderTest()
-    wanted = wish(cluster("demo", issuer=ISSUER), registries=(REGISTRY,))
+    wanted = wish(cluster("demo", audience, issuer=ISSUER), registries=(REGISTRY,))
     wanted = replace(wanted, role=replace(wanted.role, account="210987654321"))
     with served(world.aws.wsgi_app) as url:
         client = boto3.session.Session().client(
@@ -158,4 +173,35 @@ def test_the_script_is_taken_by_a_strict_iam_and_run_again_changes_nothing(tmp_p
             )
             assert (0, "") == (done.returncode, done.stderr)
             assert () == plan(wanted, iam.read_state(client, wanted)).steps
+        client.close()
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_the_aws_cli_itself_takes_the_script(tmp_path: Path, audience: str) -> None:
+    if programs.find("aws") is None:
+        pytest.skip("the AWS CLI is not here")
+    world = AwsUnderTest()
+    wanted = wish(cluster("demo", audience, issuer=ISSUER), registries=(REGISTRY,))
+    account = {"AWS_ACCESS_KEY_ID": wanted.role.account, "AWS_SECRET_ACCESS_KEY": "any"}
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    with served(world.aws.wsgi_app) as url:
+        where = {"AWS_ENDPOINT_URL_IAM": f"{url}/iam", "AWS_DEFAULT_REGION": "us-east-1"}
+        done = subprocess.run(
+            ["bash"],
+            input=FORMATS["cli"](wanted),
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **account, **nothing, **where},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+        client = boto3.session.Session().client(
+            "iam",
+            region_name="us-east-1",
+            endpoint_url=f"{url}/iam",
+            aws_access_key_id=wanted.role.account,
+            aws_secret_access_key="any",
+        )
+        assert () == plan(wanted, iam.read_state(client, wanted)).steps
         client.close()

@@ -86,6 +86,8 @@ def test_what_the_owner_of_another_registry_has_to_do_is_in_every_format(form: s
     account = ABROAD.partition(".")[0]
     text = FORMATS[form](PLANS["narrowed and widened"])
     assert f"arn:aws:ecr:us-east-1:{account}:repository/web" in text
+    assert "V2" in text  # the scope, without which a registry policy says nothing of pulls
+    assert 2 == text.count("PullpassPull")  # a policy for the registry, and one for each repository
     assert account not in FORMATS[form](PLANS["one cluster"])
 
 
@@ -102,7 +104,8 @@ def test_the_shell_gives_aws_exactly_the_documents(wanted: Wanted) -> None:
     documents = [json.loads(word) for word in words if word.startswith('{"Version"')]
     assert [wanted.trust_policy, wanted.trust_policy, wanted.inline_policy] == documents[:3]
     assert wanted.providers[0].url in words
-    assert wanted.providers[0].audiences[0] in words
+    audience = wanted.providers[0].audiences[0]
+    assert audience in words or json.dumps([audience]) in words
 
 
 @settings(max_examples=150, deadline=None)
