@@ -248,9 +248,10 @@ class Object(fields.Nested):
 
 
 class ListOf(fields.List[Any]):
-    """A list whose items all are what `item` takes."""
+    """A list whose items all are what `item` takes; null is no item."""
 
     def __init__(self, item: fields.Field[Any], *, required: bool = False) -> None:
+        item.allow_none = False
         super().__init__(
             item,
             required=required,

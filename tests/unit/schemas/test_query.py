@@ -167,6 +167,7 @@ def test_an_operator_that_is_absent_is_equality() -> None:
         ({"spec": {"terms": [{"property": "name", "value": ["x"]}]}}, "$.spec.terms[0].value"),
         ({"spec": {"terms": [{"property": "name", "value": "x" * 1001}]}}, "$.spec.terms[0].value"),
         ({"spec": {"terms": [{"tag": "a", "op": "exists"}] * 51}}, "$.spec.terms"),
+        ({"spec": {"terms": [None]}}, "$.spec.terms[0]"),
         ({"spec": {"sort": {"by": "colour"}}}, "$.spec.sort.by"),
         ({"spec": {"sort": {"order": "up"}}}, "$.spec.sort.order"),
         ({"fetch": "links"}, "$.fetch"),
