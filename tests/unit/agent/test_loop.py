@@ -83,6 +83,7 @@ def test_a_reference_that_was_taken_out_comes_back_beside_those_of_others(runnin
 
 def test_a_secret_of_somebody_else_is_left_alone_and_reported(running: Cell) -> None:
     running.reconfigure(pull_secret=PullSecret(exclude_namespaces=("kube-*", "taken")))
+    running.reported(lambda _: True)  # from now on the agent leaves the namespace to others
     running.apply("Namespace", "taken")
     foreign = {"name": "pullpass-ecr", "namespace": "taken"}
     running.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": foreign, "type": "Opaque"})
