@@ -19,9 +19,12 @@ from schemas.node_documents import ReportedNodes, reported_nodes_from_json, repo
 from schemas.pull_secret_documents import pull_secret_from_json, pull_secret_to_json
 from schemas.reported import (
     ReportedFailure,
+    ReportedRefusal,
     ReportedWebhook,
     failure_from_json,
     failure_to_json,
+    refusal_from_json,
+    refusal_to_json,
     webhook_from_json,
     webhook_to_json,
 )
@@ -144,7 +147,8 @@ class AgentReport:
     `custom_resources` are (all, those that are ready) of ECRPullSecrets and adopted objects, `labelled_secrets` (all,
     those that are filled); None where they are neither asked for nor left to be given back. `leader` is the pod that
     wrote this. `elsewhere` counts secrets of ours by other names than `SECRET_NAME`, labelled ones not counted: the
-    agent needs `wide_secrets` until there are none. With no `AgentConfiguration` there, `generation` is the
+    agent needs `wide_secrets` until there are none. `refused_so_far`: the add-on's own walk, which IAM refuses since the
+    last change; it is asked again every few seconds. With no `AgentConfiguration` there, `generation` is the
     `PodIdentityConfiguration`'s.
     """
 
@@ -167,6 +171,7 @@ class AgentReport:
     leader: str = ""
     webhook: ReportedWebhook | None = None
     elsewhere: int = 0
+    refused_so_far: ReportedRefusal | None = None
 
 
 def labels(cluster_uid: str, add_on: str) -> Mapping[str, str]:
@@ -271,6 +276,7 @@ def dump_report(report: AgentReport) -> str:
             "leader": report.leader,
             "webhook": None if report.webhook is None else webhook_to_json(report.webhook),
             "elsewhere": report.elsewhere,
+            "refusedSoFar": None if report.refused_so_far is None else refusal_to_json(report.refused_so_far),
         }
     )
 
@@ -331,6 +337,9 @@ def load_report(text: str) -> AgentReport:
         leader=members.text("leader", "")[:_NAME_LIMIT],
         webhook=webhook_from_json(members.member("webhook")) if members.has("webhook") else None,
         elsewhere=members.integer("elsewhere", 0),
+        refused_so_far=refusal_from_json(members.member("refusedSoFar"))
+        if members.has("refusedSoFar")
+        else None,
     )
 
 

@@ -30,6 +30,18 @@ class ReportedFailure:
 
 
 @dataclass(frozen=True)
+class ReportedRefusal:
+    """What IAM refuses since a change, and may take back by itself: from `until` on it counts as a failure.
+
+    `code` as in `schemas.issues`, `message` holds AWS's own words.
+    """
+
+    code: str
+    message: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class ReportedWebhook:
     """How the agent's webhooks fare.
 
@@ -63,6 +75,20 @@ def failure_from_json(members: Members) -> ReportedFailure:
         message=members.text("message", "")[:_MESSAGE_LIMIT],
         since=members.time("since"),
         claim=members.text("claim", "")[:_NAME_LIMIT],
+    )
+
+
+def refusal_to_json(refusal: ReportedRefusal) -> Mapping[str, object]:
+    """Every member."""
+    return {"code": refusal.code, "message": refusal.message, "until": format_time(refusal.until)}
+
+
+def refusal_from_json(members: Members) -> ReportedRefusal:
+    """The inverse, cut to sizes that are safe; raises `ValueError`, naming the member."""
+    return ReportedRefusal(
+        code=members.text("code")[:_NAME_LIMIT],
+        message=members.text("message", "")[:_MESSAGE_LIMIT],
+        until=members.time("until"),
     )
 
 

@@ -26,11 +26,12 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `words` are those of the condition behind it."""
+    """One step; `words` are those of the condition behind it. `until`: when what it waits for is given up, or ""."""
 
     name: str
     mark: Mark
     words: str
+    until: str = ""
 
 
 _REACH = "Reach the cluster"
@@ -70,22 +71,18 @@ def steps(key: str, add_on: Json) -> tuple[Step, ...]:
         condition = conditions.get(kind)
         if condition is None:
             continue
-        mark, words = _mark(condition, state), condition["message"]
+        mark, words, until = _mark(condition, state), condition["message"], ""
         if name == _APPLY:
             applied = condition["reason"] != _NOT_APPLIED
             mark, words = (Mark.DONE, "") if applied else (mark, words)
         elif kind == "NodesReady" and mark is not Mark.DONE and add_on.get("delivery") in _BY_PULL_SECRETS:
             mark, words = Mark.ASIDE, f"{words}; pull secrets serve" if words else "Pull secrets serve"
-        elif (
-            kind == "CredentialsVerified"
-            and mark is Mark.BUSY
-            and conditions["Installed"]["status"] == "True"
-        ):
-            words = f"{words or 'The agent asks AWS'}; what was changed in IAM a moment ago may take a minute to count"
-        if stopped and mark not in {Mark.DONE, Mark.ASIDE}:
+        elif kind == "CredentialsVerified" and mark is Mark.BUSY and _runs(conditions):
+            words, until = _verifying(words, add_on)
+        if stopped and mark not in {Mark.DONE, Mark.ASIDE} and not until:
             mark, words = Mark.WAITING, ""
         stopped = stopped or mark not in {Mark.DONE, Mark.ASIDE}
-        found.append(Step(name, mark, sentence(words)))
+        found.append(Step(name, mark, sentence(words), until))
     if not conditions.keys() & {kind for _, kind in _STEPS}:
         found += _to_come(key, busy=state == "Installing" and not stopped)
     return tuple(found)
@@ -107,6 +104,23 @@ def _to_come(key: str, *, busy: bool) -> list[Step]:
     names = [name for name, kind in _STEPS if kind in _EXPECTED.get(key, ())]
     marks = [Mark.BUSY if busy else Mark.WAITING, *(Mark.WAITING for _ in names[1:])]
     return [Step(name, mark, "") for name, mark in zip(names, marks, strict=True)]
+
+
+def _runs(conditions: Mapping[str, Json]) -> bool:
+    installed = conditions.get("Installed")
+    return installed is not None and installed["status"] == "True"
+
+
+def _verifying(words: str, add_on: Json) -> tuple[str, str]:
+    """What AWS refuses in the first minute after a change counts only if it stays so: what is waited for, until when."""
+    refused = add_on.get("refusedSoFar")
+    if refused is None:
+        asking = words or "The agent asks AWS"
+        return f"{asking}; what was changed in IAM a moment ago may take a minute to count", ""
+    told = f"AWS refuses so far: {refused['message'].rstrip('.')}."
+    return f"{told} A change in IAM may take a minute to count; asked again every few seconds", refused[
+        "until"
+    ]
 
 
 def _mark(condition: Json, state: str) -> Mark:

@@ -56,6 +56,16 @@ class Failing:
 
 
 @dataclass(frozen=True)
+class Awaiting:
+    """A key that IAM refuses, which may be its eventual consistency: it is told as a failure only after `until`."""
+
+    generation: int
+    code: str
+    message: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Visit:
     """What a visit came to.
 
@@ -79,6 +89,7 @@ class Fetching:
         self._lock = threading.Lock()
         self._proofs: dict[CredentialKey, Proof] = {}
         self._failing: dict[CredentialKey, Failing] = {}
+        self._awaiting: dict[CredentialKey, Awaiting] = {}
         self._wanted_since: dict[CredentialKey, datetime] = {}
 
     def proofs(self) -> Mapping[CredentialKey, Proof]:
@@ -91,16 +102,23 @@ class Fetching:
         with self._lock:
             return dict(self._failing)
 
-    def all_proven(self, plan: Plan) -> bool:
+    def awaiting(self) -> Mapping[CredentialKey, Awaiting]:
+        """Those that IAM refuses so far."""
+        with self._lock:
+            return dict(self._awaiting)
+
+    def all_walked(self, plan: Plan) -> bool:
         """Whether every key of the add-on was walked under this generation, whatever the walk found."""
-        proofs, generation = self.proofs(), plan.configuration.generation
-        return all(key in proofs and proofs[key].generation == generation for key in plan.own_keys)
+        generation = plan.configuration.generation
+        walked: Mapping[CredentialKey, Proof | Awaiting] = {**self.proofs(), **self.awaiting()}
+        return all(key in walked and walked[key].generation == generation for key in plan.own_keys)
 
     def follow(self, keys: Collection[CredentialKey], now: datetime) -> None:
         """Forgets the keys that are no longer wanted."""
         with self._lock:
             self._proofs = {key: proof for key, proof in self._proofs.items() if key in keys}
             self._failing = {key: failing for key, failing in self._failing.items() if key in keys}
+            self._awaiting = {key: awaited for key, awaited in self._awaiting.items() if key in keys}
             self._wanted_since = {key: self._wanted_since.get(key, now) for key in keys}
 
     def take_over(self, report: AgentReport, plan: Plan, now: datetime) -> None:
@@ -172,8 +190,14 @@ class Fetching:
         failure = found.failure
         with self._lock:
             since = max(plan.configured_at, self._wanted_since.get(key, plan.configured_at))
-        young = (now - since).total_seconds() < EVENTUAL_SECONDS
-        if failure is not None and failure.eventual and young:
+        told_from = since + timedelta(seconds=EVENTUAL_SECONDS)
+        if failure is not None and failure.eventual and now < told_from:
+            generation = plan.configuration.generation
+            with self._lock:
+                self._awaiting[key] = Awaiting(generation, failure.code, failure.message, told_from)
+                known = self._failing.get(key)
+                if known is not None and known.code != failure.code:
+                    del self._failing[key]  # something was mended, and this is what comes behind it
             return Visit(refreshed=refreshed, come_back_in=EVENTUAL_RETRY_SECONDS)
         verified_at = before.verified_at if before is not None else None
         proof = Proof(
@@ -185,6 +209,7 @@ class Fetching:
         )
         with self._lock:
             self._proofs[key] = proof
+            self._awaiting.pop(key, None)
             if failure is None:
                 self._failing.pop(key, None)
             else:

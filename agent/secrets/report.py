@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from agent.nodes.summing import Secrets
 from agent.secrets.duties import Contribution
-from agent.secrets.fetching import Failing, Proof
+from agent.secrets.fetching import Awaiting, Failing, Proof
 from agent.secrets.identity import CredentialKey
 from agent.secrets.plan import Plan
 from agent.secrets.pull_secret import word_of
@@ -38,7 +38,7 @@ from schemas.agent_documents import (
 )
 from schemas.node_documents import ReportedNodes
 from schemas.pod_identity_documents import PodIdentityConfiguration
-from schemas.reported import ReportedFailure, ReportedWebhook
+from schemas.reported import ReportedFailure, ReportedRefusal, ReportedWebhook
 from schemas.version import __version__
 
 SHORTEST_PAUSE_SECONDS = 2.0
@@ -67,6 +67,7 @@ class Found:
     removed: bool = False
     proofs: Mapping[CredentialKey, Proof] = field(default_factory=dict)
     failing: Mapping[CredentialKey, Failing] = field(default_factory=dict)
+    awaiting: Mapping[CredentialKey, Awaiting] = field(default_factory=dict)
     credentials: Mapping[CredentialKey, RegistryCredential] = field(default_factory=dict)
     selected: Collection[str] = ()
     ready: Collection[str] = ()
@@ -91,6 +92,7 @@ def compose(plan: Plan, found: Found) -> AgentReport:
     spoken_for = failed[0] if failed else current[0] if current and len(current) == len(own) else None
     times = [proofs[key].verified_at for key in own if key in proofs]
     verified = [moment for moment in times if moment is not None]
+    awaited = [found.awaiting[key] for key in own if key in found.awaiting]
     errors = [*found.errors, *(error for each in found.contributions for error in each.errors)]
     return AgentReport(
         generation=plan.configuration.generation,
@@ -116,6 +118,9 @@ def compose(plan: Plan, found: Found) -> AgentReport:
         pull_secrets=plan.secrets is Secrets.FILL
         or (plan.secrets is Secrets.HOLD and bool(plan.own_claims) and bool(plan.registries)),
         nodes=found.nodes,
+        refused_so_far=ReportedRefusal(awaited[0].code, awaited[0].message, awaited[0].until)
+        if awaited
+        else None,
         failures=tuple(_failure(plan, key, found.failing[key]) for key in plan.keys if key in found.failing)[
             :FAILURE_LIMIT
         ],

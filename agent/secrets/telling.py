@@ -93,7 +93,7 @@ class Telling:
         else:
             served = len(ready) + len({error.namespace for error in errors}) >= len(selected)
             complete = all(self._pool.offer_for(claim, now).complete for claim in plan.own_claims)
-            settled = self._fetching.all_proven(plan) and (served or not complete)
+            settled = self._fetching.all_walked(plan) and (served or not complete)
         if not settled and waited < SETTLING_SECONDS:
             return SETTLING_SECONDS - waited
         contributions = [duty.contribution() for duty in (*self._duties, *self._claimants)]
@@ -108,6 +108,7 @@ class Telling:
             and (plan.configuration.nodes == "none" or (nodes is not None and nodes.left)),
             proofs=self._fetching.proofs(),
             failing=self._fetching.failing(),
+            awaiting=self._fetching.awaiting(),
             credentials={key: each for key, each in credentials.items() if each is not None},
             selected=selected,
             ready=ready,

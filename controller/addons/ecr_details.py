@@ -42,6 +42,13 @@ def details(context: Context, report: AgentReport | None, webhook: Finding | Non
         "expiresAt": format_time(expiry) if expiry else None,
         "identities": _identities(report),
     }
+    refused = report.refused_so_far
+    if refused is not None and report.generation >= context.generation:
+        found["refusedSoFar"] = {
+            "code": refused.code,
+            "message": refused.message,
+            "until": format_time(refused.until),
+        }
     if report.pull_secrets or report.namespaces_selected:
         found["namespaces"] = {
             "selected": report.namespaces_selected,

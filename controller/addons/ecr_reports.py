@@ -126,6 +126,10 @@ def verify(context: Context, report: AgentReport | None) -> Finding:
     if not report.registries and report.generation >= context.generation:
         issue = context.issue("RegistriesUnknown")
         return Finding("Unknown", issue.code, issue.message, (issue,))
+    refused = report.refused_so_far
+    if refused is not None and report.generation >= context.generation:
+        words = f"AWS refuses so far: {refused.message}; asked again every few seconds until {format_time(refused.until)}"
+        return Finding("Unknown", "RefusedSoFar", words)
     if report.verified_at is None:
         return Finding("Unknown", "NotVerifiedYet", "the agent has not walked the chain yet")
     return Finding("True", "Verified", "token, STS, ECR and registry answered inside the cluster")

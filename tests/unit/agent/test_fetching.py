@@ -8,7 +8,7 @@ import pytest
 from agent.nodes.summing import Secrets
 from agent.secrets.add_on import claims_of, identity_of
 from agent.secrets.claims import Claim, ClaimKey, ClaimSource, Selection
-from agent.secrets.fetching import Fetching, Visit
+from agent.secrets.fetching import Awaiting, Fetching, Visit
 from agent.secrets.identity import CredentialKey, Identity, StoredKeys
 from agent.secrets.plan import Plan, merged
 from agent.secrets.pool import CredentialPool
@@ -151,6 +151,41 @@ def test_what_iam_refuses_in_the_first_minute_is_tried_again_and_not_told(cell: 
     cell.aws.failures["sts eu-central-1"] = DENIED
     assert cell.after(seconds=59).visit() == Visit(come_back_in=5.0)
     assert cell.fetching.proofs() == {}
+
+
+def test_what_iam_refuses_in_the_first_minute_is_known_as_refused_so_far(cell: Cell) -> None:
+    cell.aws.failures["sts eu-central-1"] = DENIED
+    cell.visit()
+    awaited = Awaiting(1, "TrustPolicyMismatch", "Not authorized", START + timedelta(seconds=60))
+    assert ({cell.key(): awaited}, True) == (cell.fetching.awaiting(), cell.fetching.all_walked(cell.plan))
+
+
+def test_what_iam_lets_in_after_all_is_refused_no_more(cell: Cell) -> None:
+    cell.aws.failures["sts eu-central-1"] = DENIED
+    cell.visit()
+    cell.aws.failures.clear()
+    assert cell.after(seconds=5).visit().refreshed
+    assert {} == cell.fetching.awaiting()
+
+
+def test_a_failure_that_stays_after_the_minute_is_refused_for_good(cell: Cell) -> None:
+    cell.aws.failures["sts eu-central-1"] = DENIED
+    cell.visit()
+    cell.after(seconds=60).visit()
+    assert {} == cell.fetching.awaiting()
+
+
+def test_a_failure_is_told_on_while_it_is_looked_at_again_and_not_once_another_stands_behind_it(
+    cell: Cell,
+) -> None:
+    cell.aws.failures["sts eu-central-1"] = DENIED
+    cell.after(seconds=60).visit()
+    cell.reconfigure()
+    cell.visit()
+    same = [each.code for each in cell.fetching.failing().values()]
+    cell.aws.failures = {"ecr eu-central-1": AwsFailure(HopName.ECR, "EcrAccessDenied", "no", eventual=True)}
+    cell.visit()
+    assert (["TrustPolicyMismatch"], {}) == (same, cell.fetching.failing())
 
 
 def test_after_the_first_minute_it_is_told(cell: Cell) -> None:

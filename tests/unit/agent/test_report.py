@@ -9,7 +9,7 @@ import yaml
 from agent.nodes.summing import Secrets
 from agent.secrets.add_on import claims_of
 from agent.secrets.duties import Contribution
-from agent.secrets.fetching import Failing, Proof
+from agent.secrets.fetching import Awaiting, Failing, Proof
 from agent.secrets.plan import Plan
 from agent.secrets.registries import configured
 from agent.secrets.report import Found, Reporter, compose, compose_without_add_on
@@ -20,6 +20,7 @@ from kube.objects import CONFIG_MAP
 from sandbox.world import World
 from schemas.agent_documents import AgentConfiguration, AgentReport, NamespaceError, load_report
 from schemas.pod_identity_documents import PodIdentityConfiguration
+from schemas.reported import ReportedRefusal
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 FRANKFURT = "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
@@ -68,6 +69,15 @@ def test_nothing_is_said_while_a_region_is_not_proven() -> None:
 def test_a_proof_of_another_generation_proves_nothing() -> None:
     report = composed(proofs={FRANKFURT_KEY: proof(), DUBLIN_KEY: proof(generation=2)})
     assert report.hops == ()
+
+
+def test_what_iam_refuses_so_far_is_said_with_the_end_of_the_wait() -> None:
+    refused = Awaiting(3, "TrustPolicyMismatch", "Not authorized", NOW + timedelta(seconds=60))
+    report = composed(proofs={FRANKFURT_KEY: proof()}, awaiting={DUBLIN_KEY: refused})
+    assert (
+        ReportedRefusal("TrustPolicyMismatch", "Not authorized", NOW + timedelta(seconds=60))
+        == report.refused_so_far
+    )
 
 
 def test_everything_was_verified_when_the_last_region_was() -> None:

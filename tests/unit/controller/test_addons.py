@@ -22,6 +22,7 @@ from schemas.agent_documents import (
     load_configuration,
 )
 from schemas.agent_documents import REPORT_KEY as MEMBER
+from schemas.reported import ReportedRefusal
 from schemas.status import State
 from tests.unit.controller.samples import AWS, NOW, REGISTRY, ROLE_ARN, context
 
@@ -220,3 +221,26 @@ def test_an_issuer_that_blocks_blocks_both() -> None:
     )
     states = [add_on.observe(blocked, {}).state for add_on in ADD_ONS.values()]
     assert states == [State.BLOCKED, State.BLOCKED]
+
+
+def test_what_iam_refuses_so_far_is_no_failure_yet_and_outweighs_an_older_proof() -> None:
+    refused = ReportedRefusal("TrustPolicyMismatch", "Not authorized", NOW + timedelta(seconds=50))
+    status = aws_ecr.observe(context(), evidence(hops=(), refused_so_far=refused))
+    verified = next(each for each in status.conditions if each.type == "CredentialsVerified")
+    assert (State.INSTALLING, (), "Unknown", "RefusedSoFar") == (
+        status.state,
+        status.issues,
+        verified.status,
+        verified.reason,
+    )
+    assert {
+        "code": "TrustPolicyMismatch",
+        "message": "Not authorized",
+        "until": "2026-11-22T06:00:50Z",
+    } == status.details["refusedSoFar"]
+
+
+def test_a_refusal_of_an_earlier_change_is_not_told_for_this_one() -> None:
+    refused = ReportedRefusal("TrustPolicyMismatch", "Not authorized", NOW)
+    status = aws_ecr.observe(context(), evidence(generation=2, hops=(), refused_so_far=refused))
+    assert "refusedSoFar" not in status.details

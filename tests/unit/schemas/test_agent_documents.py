@@ -26,7 +26,7 @@ from schemas.agent_documents import (
 )
 from schemas.connection import AwsAccess
 from schemas.pod_identity_documents import PodIdentityConfiguration, dump_pod_identity, load_pod_identity
-from schemas.reported import ReportedFailure, ReportedWebhook
+from schemas.reported import ReportedFailure, ReportedRefusal, ReportedWebhook
 
 NOW = datetime(2026, 11, 22, 5, 40, tzinfo=UTC)
 HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -72,7 +72,14 @@ def test_a_configuration_comes_back_as_it_was_written(configuration: AgentConfig
     assert load_configuration(dump_configuration(configuration)) == configuration
 
 
-@pytest.mark.parametrize("report", [REPORT, AgentReport(generation=1, agent_version="x", written_at=NOW)])
+@pytest.mark.parametrize(
+    "report",
+    [
+        REPORT,
+        AgentReport(generation=1, agent_version="x", written_at=NOW),
+        replace(REPORT, refused_so_far=ReportedRefusal("TrustPolicyMismatch", "Not authorized", NOW)),
+    ],
+)
 def test_a_report_comes_back_as_it_was_written(report: AgentReport) -> None:
     assert load_report(dump_report(report)) == report
 

@@ -93,6 +93,14 @@ def test_what_keeps_the_hub_from_looking_at_all_leaves_every_step_open() -> None
     assert ["failed", *["waiting"] * 5] == [str(step.mark) for step in found]
 
 
+def test_what_aws_refuses_so_far_is_said_with_the_end_of_the_wait() -> None:
+    found = add_on("Installing", DONE | {"CredentialsVerified": "Unknown", "NodesReady": "False"})
+    refused = {"code": "TrustPolicyMismatch", "message": "Not authorized.", "until": "2026-11-22T06:01:00Z"}
+    step = journey.steps("awsECR", found | {"refusedSoFar": refused})[-1]
+    assert ("busy", "2026-11-22T06:01:00Z") == (str(step.mark), step.until)
+    assert step.words.startswith("AWS refuses so far: Not authorized. A change in IAM")
+
+
 def test_removing_says_what_it_waits_for() -> None:
     (step,) = journey.steps("awsECR", add_on("Removing", {"Ready": "False"}))
     assert journey.Step("Take back what was installed", journey.Mark.BUSY, "About Ready") == step
