@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import click
 
-from cli import following, output, session, summary
+from cli import following, looking, output, session, summary
 from cli.following import NotInTime
 from cli.hub import PAGE_SIZE, Hub, HubError
 from reconcile.clock import SystemClock
@@ -34,7 +34,10 @@ class ListByDefault(click.Group):
 
 @click.group(cls=ListByDefault)
 def clusters() -> None:
-    """The clusters of a hub: list, get, apply, delete, events, wait."""
+    """The clusters of a hub: list, get, apply, delete, events, look, wait."""
+
+
+clusters.add_command(looking.look)
 
 
 @clusters.command(name="list")

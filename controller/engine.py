@@ -199,7 +199,7 @@ class Engine:
                 if self._due.get(item.uid, -1) >= item.generation:
                     continue  # the queue has it; a failure's back-off is not cut short by other people's changes
                 self._due[item.uid] = item.generation
-            self._queue.add(item.uid)
+            self._queue.restart(item.uid)
         looks = self._looks.due(now)
         metrics.LOOKS.inc(len(looks))
         for uid in looks:

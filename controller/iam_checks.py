@@ -60,9 +60,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The last answer for `wanted`; `due` is when to ask again."""
+    """The last answer for `wanted`, asked for under `generation`; `due` is when to ask again."""
 
     wanted: Wanted
+    generation: int
     answer: Answer
     due: datetime
 
@@ -92,7 +93,7 @@ class IamChecks:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._under_way: set[str] = set()
-        self._queue: queue.SimpleQueue[tuple[str, str, Wanted] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Cluster, Wanted] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._identity: HubIdentity | None = None
 
@@ -137,10 +138,10 @@ class IamChecks:
             known = self._entries.get(uid)
             if known is not None and known.wanted != wanted:
                 known = None
-            due = known is None or self._clock.now() >= known.due
+            due = known is None or self._clock.now() >= known.due or known.generation != cluster.generation
             if due and uid not in self._under_way:
                 self._under_way.add(uid)
-                self._queue.put((uid, cluster.key.org, wanted))
+                self._queue.put((cluster, wanted))
                 self._start()
         return known.answer if known is not None else Answer(None, reason="AWS has not answered yet")
 
@@ -153,9 +154,10 @@ class IamChecks:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            uid, org, wanted = item
+            cluster, wanted = item
+            uid = cluster.uid
             try:
-                answer = self._ask(org, wanted)
+                answer = self._ask(cluster.key.org, wanted)
             except Exception as error:  # noqa: BLE001 - a bug must not end the thread, nor pass for an answer
                 _log.exception("IAM not checked", cluster=uid)
                 answer = Answer(
@@ -167,7 +169,7 @@ class IamChecks:
                     continue  # dropped meanwhile
                 self._under_way.discard(uid)
                 before = self._entries.get(uid)
-                self._entries[uid] = _Entry(wanted, answer, self._clock.now() + wait)
+                self._entries[uid] = _Entry(wanted, cluster.generation, answer, self._clock.now() + wait)
             if before is None or before.answer != answer:
                 self._changed(uid)
 

@@ -69,10 +69,12 @@ def store(session: Session, cluster: Cluster, *, due: bool = True) -> None:
         work.enqueue(session, cluster.uid, shard=shard_of(cluster.uid), generation=cluster.generation)
 
 
-def count_up(session: Session, cluster: Cluster, *, connected: bool = False) -> None:
+def count_up(session: Session, cluster: Cluster, *, connected: bool = False) -> Cluster:
     """A change outside the manifest that a reconcile must act on: the locked cluster's generation goes up."""
     connected = cluster.connected or connected
-    store(session, replace(cluster, generation=cluster.generation + 1, connected=connected))
+    changed = replace(cluster, generation=cluster.generation + 1, connected=connected)
+    store(session, changed)
+    return changed
 
 
 def columns(cluster: Cluster) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Cluster:
 
     `manifest` is what the user sent (kind, name, description, tags, spec), `settings` ours beside it.
     `version` counts writes by users (the ETag); `generation` counts what a reconcile must act on (spec, settings,
-    connection, removal). `connected` tells that a connection is stored.
+    connection, removal, a look that was asked for). `connected` tells that a connection is stored.
     `last_seen` is when the cluster answered last, to half a minute.
     """
 

@@ -64,6 +64,16 @@ class Queue(Generic[Key]):
             self._given_up.discard(key)
             self._make_ready(key)
 
+    def restart(self, key: Key) -> None:
+        """Now, with the back-off of a first failure from here on: somebody did something about it.
+
+        A failing key stays among the failing: it has not shown yet that it is any better.
+        """
+        with self._lock:
+            if key in self._failures:
+                self._failures[key] = 1
+            self.add(key)
+
     def add_after(self, key: Key, seconds: float) -> None:
         """Later; the earliest of several times stands."""
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from controller.engine import ControllerSettings, Engine
-from fleet import clusters, shards, work
+from fleet import clusters, looking, shards, work
 from fleet.work import Bell
 from kube.objects import DEPLOYMENT
 from reconcile.clock import SystemClock, SystemRandom
@@ -107,3 +107,11 @@ def test_a_dead_cluster_is_retried_in_the_failing_lane_and_its_work_is_finished(
         until(hub, lambda: work.due(hub.database, range(shards.SHARDS)) == ())
         cluster.bring_up()
         until(hub, lambda: state(hub) is State.INSTALLING)
+
+
+def test_a_look_that_was_asked_for_comes_at_once_and_reaches_the_agent(ready_hub: Hub) -> None:
+    ready_hub.admin.delete(DEPLOYMENT, AGENT_ACCOUNT, namespace=NAMESPACE_NAME)
+    with running(ready_hub):  # which looks by itself within the hour
+        looked = looking.look(ready_hub.database, ALICE, ready_hub.key, now=SystemClock().now())
+        until(ready_hub, lambda: len(ready_hub.objects()) == 14)
+        until(ready_hub, lambda: ready_hub.configuration().generation == looked.generation)

@@ -15,10 +15,10 @@ from typing import Any
 import boto3
 import pytest
 
-from fleet import external_ids
+from fleet import external_ids, looking
 from sandbox.world import World
 from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
-from tests.contract.controller.harness import BOTH, ISSUER, ROLE_ARN, Hub
+from tests.contract.controller.harness import ALICE, BOTH, ISSUER, ROLE_ARN, Hub
 from tests.unit.agent.cell import eventually
 
 ACCOUNT, OTHER = "123456789012", "210987654321"
@@ -174,6 +174,14 @@ def test_a_change_of_the_cluster_is_checked_at_once(account: Checked) -> None:
     account.hub.wish({**BOTH, "awsECR": {"roleArn": f"{ROLE_ARN}-other"}})
     found = account.answer(lambda found: bool(found.get("differences")))
     assert [f"the role {ROLE_ARN}-other does not exist"] == found["differences"]
+
+
+def test_a_look_that_was_asked_for_asks_iam_again_before_the_hour_is_over(account: Checked) -> None:
+    account.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=PROVIDER)
+    account.hub.clock.advance(2)
+    looking.look(account.hub.database, ALICE, account.hub.key, now=account.hub.clock.now())
+    found = account.answer(lambda found: bool(found.get("differences")))
+    assert [f"there is no OIDC provider for {ISSUER}"] == found["differences"]
 
 
 def test_a_registry_whose_owner_does_not_let_the_role_in(account: Checked) -> None:

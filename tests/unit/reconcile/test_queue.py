@@ -208,3 +208,31 @@ def test_backoff_is_spread_by_its_jitter() -> None:
         Backoff(base=10).delay(0, FakeRandom(0.0)),
         Backoff(base=10).delay(0, FakeRandom(1.0)),
     ) == (8.0, 12.0)
+
+
+def test_a_failing_key_that_is_restarted_runs_at_once_among_the_failing(
+    queue: Queue[str], clock: FakeClock
+) -> None:
+    for _ in range(6):
+        fail(queue, clock, "a")
+    queue.get(failing=True)
+    queue.add_rate_limited("a")  # for a minute
+    queue.done("a")
+    queue.restart("a")
+    assert ((0, 1), 1) == (queue.depth(), queue.failures("a"))
+
+
+def test_a_restarted_key_backs_off_from_the_beginning(queue: Queue[str], clock: FakeClock) -> None:
+    for _ in range(6):
+        fail(queue, clock, "a")
+    queue.restart("a")
+    queue.get(failing=True)
+    queue.add_rate_limited("a")
+    queue.done("a")
+    clock.advance(2.0)
+    assert (0, 1) == queue.depth()
+
+
+def test_a_healthy_key_that_is_restarted_stays_healthy(queue: Queue[str]) -> None:
+    queue.restart("a")
+    assert ((1, 0), 0) == (queue.depth(), queue.failures("a"))
