@@ -28,11 +28,11 @@ plugin:  ## Build the credential provider that node delivery installs, once, int
 	@tools/ecr-plugin/build.sh
 
 test: programs  ## Run the tests; a real part that is missing is skipped, or with CI=true a failure
-	@$(BIN)/python -m tests.support.halves
+	@$(BIN)/python -m tests.support.side_by_side
 
 e2e: kubernetes  ## Run real nodes with the image of this clone; needs root, leaves nothing behind
 	@image=$$($(BIN)/python -m tests.support.nodes.parts) && \
-	PULLPASS_E2E_IMAGE=$$image $(BIN)/python -m tests.support.nodes.run tests/e2e
+	PULLPASS_E2E_IMAGE=$$image exec $(BIN)/python -m tests.support.nodes.run tests/e2e
 
 lint: install  ## Check style, types and the import contract
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from cli import settings, wiring
+from cli import children, settings, wiring
 from cli.settings import Settings
 from fleet import sessions, tokens
 from fleet.database import Database
@@ -65,10 +65,7 @@ def _run_with_sandbox(configured: Settings, database: Database, stop: threading.
 
 
 def _run(configured: Settings, database: Database, stop: threading.Event, *, hint: str) -> None:
-    parts = {
-        command: subprocess.Popen([sys.executable, "-m", "cli", command], start_new_session=True)  # noqa: S603 - ourselves
-        for command in ("serve", "controller")
-    }
+    parts = {command: _start(command) for command in ("serve", "controller")}
     processes = list(parts.values())
     try:
         _wait_until_served(configured, processes, stop)
@@ -89,6 +86,15 @@ def _run(configured: Settings, database: Database, stop: threading.Event, *, hin
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _start(command: str) -> subprocess.Popen[bytes]:
+    """One of our commands, deaf to Ctrl-C, which is ours to pass on."""
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-m", "cli", command],
+        start_new_session=True,
+        preexec_fn=children.bound(),  # noqa: PLW1509 - two system calls, no lock taken
+    )
 
 
 def _wait_until_served(

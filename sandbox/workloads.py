@@ -55,32 +55,37 @@ class Workloads:
         self._thread.start()
 
     def begin_stop(self) -> None:
-        """Asks every process to end, without waiting."""
+        """Asks all of it to end, without waiting."""
         self._stopping.set()
         with self._cluster.store.lock:
             self._cluster.store.lock.notify_all()
-        for process in list(self._processes.values()):
-            process.ask_to_stop()
 
     def stop(self) -> None:
         """Ends the thread and every process. The objects stay."""
         self.begin_stop()
         self._thread.join()
-        for process in self._processes.values():
-            process.stop()
-        self._processes.clear()
 
     def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._look_and_wait()
+        finally:  # in this thread: the kernel ends what it started together with it
+            for process in self._processes.values():
+                process.ask_to_stop()
+            for process in self._processes.values():
+                process.stop()
+            self._processes.clear()
+
+    def _look_and_wait(self) -> None:
         store = self._cluster.store
-        while not self._stopping.is_set():
-            seen = store.revision
-            try:
-                self._look(datetime.now(UTC))
-            except StatusError as error:  # an object went while it was looked at: the next look sees it
-                logger.debug("a workload changed under our hands: %s", error)
-            with store.lock:
-                if store.revision == seen and not self._stopping.is_set():
-                    store.lock.wait(_LOOK_SECONDS)
+        seen = store.revision
+        try:
+            self._look(datetime.now(UTC))
+        except StatusError as error:  # an object went while it was looked at: the next look sees it
+            logger.debug("a workload changed under our hands: %s", error)
+        with store.lock:
+            if store.revision == seen and not self._stopping.is_set():
+                store.lock.wait(_LOOK_SECONDS)
 
     def _look(self, now: datetime) -> None:
         pods: dict[str, list[Stored]] = {}

@@ -36,6 +36,7 @@ class Playground:
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.directory),
             "PULLPASS_DATA_DIRECTORY": str(self.directory / "data"),
             "PULLPASS_PORT": str(self.port),
             "PULLPASS_BOOTSTRAP_TOKEN": TOKEN,

@@ -5,7 +5,6 @@ Started once a session; each test gets a database cloned from a template.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 import pwd
@@ -21,10 +20,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from cli import children
 from tests.support import programs
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=2GB")
 
 
@@ -60,7 +58,7 @@ class PostgreSql:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
-                preexec_fn=_stop_with_parent,  # noqa: PLW1509 - one C call, no lock taken
+                preexec_fn=children.bound(signal.SIGQUIT),  # noqa: PLW1509 - two system calls, no lock taken
                 **as_user,
             )
         # The server answers once its lock file says that it is ready, on the file's last line.
@@ -136,7 +134,3 @@ def _wait_until(process: subprocess.Popen[bytes], ready: Any, log: Path) -> None
             continue
         pytest.fail(f"PostgreSQL ended: {log.read_text(errors='replace')}")
     pytest.fail(f"PostgreSQL did not become ready: {log.read_text(errors='replace')}")
-
-
-def _stop_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)

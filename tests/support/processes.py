@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import fcntl
+import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from cli import children
+
+_POLL_SECONDS = 0.05
+_PORTS = range(10_000, 26_000)
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A loopback port that nobody listens on now, and that no other test is given for a long while.
+
+    It is none of those that the kernel gives to connections, which would take it before its server starts.
+    """
+    counter = Path(tempfile.gettempdir()) / f"pullpass-tests-{os.getuid()}.port"
+    with counter.open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or _PORTS.start)
+        while True:
+            port = port + 1 if port + 1 in _PORTS else _PORTS.start
+            with socket.socket() as listener, contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                file.truncate(0)
+                file.write(str(port))
+                return port
 
 
 def start(
@@ -34,7 +52,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one C call, no lock taken
+            preexec_fn=children.bound(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock taken
         )
 
 
@@ -49,6 +67,37 @@ def stop(process: subprocess.Popen[bytes], *, grace_seconds: float = 10.0) -> No
     process.wait()
 
 
-def die_with_parent() -> None:
-    """For `preexec_fn`: the kernel kills the process when the thread that started it ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_make() -> None:
+    """Has the kernel send this process SIGTERM when the `make` that started it is killed."""
+    if "MAKELEVEL" in os.environ:
+        children.bind(os.getppid(), signal.SIGTERM)
+
+
+def descendants(process: int) -> list[int]:
+    """All that it started, and they."""
+    found = []
+    for file in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, file.read_text(encoding="ascii").split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there and not merely waited for."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until_gone(ended: Iterable[int], *, patience: float = 30.0) -> None:
+    """Raises `AssertionError` with the command lines of those that stay."""
+    pause = threading.Event()
+    left = list(ended)
+    for _ in range(int(patience / _POLL_SECONDS)):
+        left = [process for process in left if is_running(process)]
+        if not left:
+            return
+        pause.wait(_POLL_SECONDS)
+    raise AssertionError([Path(f"/proc/{process}/cmdline").read_bytes() for process in left])

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli import children
 from tests.support import processes, programs
 from tests.support.nodes import cgroups
 from tests.support.nodes.network import HUB_ADDRESS
@@ -80,10 +81,11 @@ def _enclosed(folder: Path, arguments: list[str]) -> int:
         command,
         env=os.environ | {MARK: str(folder)},
         cwd=programs.REPOSITORY,
-        preexec_fn=processes.die_with_parent,  # noqa: PLW1509 - one C call, no lock taken
+        preexec_fn=children.bound(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock taken
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: process.kill())
+    processes.end_with_make()
     while True:
         try:
             return process.wait()

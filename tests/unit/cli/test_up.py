@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import urllib3
 
+from tests.support import processes
 from tests.support.playground import ROLE, TOKEN, Playground, running
 
 
@@ -48,3 +50,20 @@ def test_ctrl_c_ends_all_of_it_and_a_second_start_keeps_the_data(playground: Pla
         playground.call("GET", "")
     playground.start()
     assert "Ready" == playground.add_on("demo")["state"]
+
+
+def test_killed_it_leaves_nothing_running(playground: Playground) -> None:
+    """Neither hub nor controller, nor an agent of the sandbox."""
+    process = playground.process
+    assert process is not None
+
+    def started() -> dict[int, str]:
+        found = processes.descendants(process.pid)
+        return {one: Path(f"/proc/{one}/cmdline").read_bytes().replace(b"\0", b" ").decode() for one in found}
+
+    playground.wait(lambda: any("agent cluster" in command for command in started().values()), "an agent")
+    before = started()
+    assert [] == [part for part in ("cli serve", "cli controller") if part not in str(before)]
+    process.kill()
+    process.wait()
+    processes.wait_until_gone(before)
