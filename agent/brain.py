@@ -174,7 +174,12 @@ class Brain:
         client, clock, random = self._client.fenced(lost), self._clock, self._random
         events = Events(client, clock)
         certificates = Certificates(
-            client, self._certificate, changed=self._tell_leader, clock=clock, random=random
+            client,
+            self._certificate,
+            changed=self._tell_leader,
+            failed=self._metrics.failed,
+            clock=clock,
+            random=random,
         )
         keeping = threading.Thread(target=certificates.run, args=(lost,), name="certificates", daemon=True)
         events.start()
@@ -192,10 +197,11 @@ class Brain:
         self, client: Client, events: Events, certificates: Certificates, lost: threading.Event
     ) -> None:
         """The life of the add-on: until it was removed, and the rights to watch for it with it, or `lost` is set."""
-        clock, random, changed = self._clock, self._random, self._tell_leader
+        clock, random, changed, failed = self._clock, self._random, self._tell_leader, self._metrics.failed
         labelled = LabelledSecrets(
-            client, events, self._good_content, changed=changed, clock=clock, random=random
+            client, events, self._good_content, changed=changed, failed=failed, clock=clock, random=random
         )
+        self._metrics.watch_labelled(labelled.expiries, clock.now)
         leader = SecretsAgent(
             client,
             self._aws,
@@ -205,8 +211,10 @@ class Brain:
             metrics=self._metrics,
             leader=self._settings.pod_name,
             events=events,
-            duties=(labelled, StuckPods(client, events, changed=changed, clock=clock, random=random)),
-            claimants=(CustomResources(client, events, changed=changed, clock=clock, random=random),),
+            duties=(labelled, StuckPods(client, events, failed=failed, clock=clock, random=random)),
+            claimants=(
+                CustomResources(client, events, changed=changed, failed=failed, clock=clock, random=random),
+            ),
             webhook=certificates.status,
             pod_identity=lambda: self._pod_identity.configuration,
         )

@@ -73,6 +73,10 @@ class Metrics:
         """Measures how long what each secret holds, by namespace and name, still lives."""
         self._measured.secrets = lambda: _seconds(expiries(), now)
 
+    def watch_labelled(self, expiries: Callable[[], Mapping[tuple[str, str], datetime]], now: Now) -> None:
+        """Measures the same of the secrets that their users labelled."""
+        self._measured.labelled = lambda: _seconds(expiries(), now)
+
     def watch_certificate(self, expires_at: Callable[[], datetime | None], now: Now) -> None:
         """Measures how long the webhooks' certificate still lives, where there is one."""
 
@@ -90,6 +94,7 @@ class Metrics:
         """This replica leads no longer: what it knew of credentials and secrets is another's to tell."""
         self._measured.credentials = dict
         self._measured.secrets = dict
+        self._measured.labelled = dict
 
 
 class _Measured:
@@ -98,6 +103,7 @@ class _Measured:
     def __init__(self) -> None:
         self.credentials: Callable[[], Mapping[str, float]] = dict
         self.secrets: Callable[[], Mapping[tuple[str, str], float]] = dict
+        self.labelled: Callable[[], Mapping[tuple[str, str], float]] = dict
         self.certificate: Callable[[], Mapping[str, float]] = dict
         self.leading: Callable[[], bool] | None = None
 
@@ -112,10 +118,10 @@ class _Measured:
             credentials.add_metric([region], seconds)
         secrets = GaugeMetricFamily(
             "pullpass_agent_secret_expiry_seconds",
-            "Seconds until what a pull secret holds expires.",
+            "Seconds until what a pull secret, or a labelled one, holds expires.",
             labels=["namespace", "name"],
         )
-        for names, seconds in self.secrets().items():
+        for names, seconds in {**self.labelled(), **self.secrets()}.items():
             secrets.add_metric(names, seconds)
         certificate = GaugeMetricFamily(
             "pullpass_agent_webhook_certificate_expiry_seconds",

@@ -23,7 +23,7 @@ from agent.custom_resources.resource import Reading, Resource
 from agent.secrets.claims import Claim, ClaimKey, ClaimSource
 from agent.secrets.duties import ClaimStatus, Contribution
 from kube.client import Client
-from kube.errors import ApiError, KubeError, NotFound
+from kube.errors import ApiError, Fenced, KubeError, NotFound
 from kube.objects import ALCHEMY_PULL_SECRET, ECR_PULL_SECRET, Object
 from reconcile.clock import Clock, Random
 from reconcile.outcome import Done, Outcome, RequeueAfter, Retryable
@@ -76,15 +76,24 @@ class CustomResources:
         client: The cluster.
         events: For the objects' events.
         changed: Called when claims or the contribution changed.
+        failed: Counts what fails, by its reason.
         clock: Of everything.
         random: Spreads looks and retries.
     """
 
     def __init__(
-        self, client: Client, events: Telling, *, changed: Callable[[], None], clock: Clock, random: Random
+        self,
+        client: Client,
+        events: Telling,
+        *,
+        changed: Callable[[], None],
+        failed: Callable[[str], None],
+        clock: Clock,
+        random: Random,
     ) -> None:
         self._events = events
         self._changed = changed
+        self._failed = failed
         self._clock = clock
         self._random = random
         self._queue: Queue[Task] = Queue(clock=clock, random=random, backoff=_BACKOFF)
@@ -178,6 +187,7 @@ class CustomResources:
             return
         task = f"{key.matter.value} {key.key.name}".rstrip() if isinstance(key, Task) else str(key)
         if result == "error":
+            self._failed("Unexpected")
             _log.error("unexpected failure", task=task, exc_info=error)
         else:
             _log.warning("will be tried again", task=task, error=str(error), seconds=round(seconds, 3))
@@ -208,7 +218,10 @@ class CustomResources:
                     return self._look_at_object(task.key, configuration)
         except NotFound:
             return Done()  # it went meanwhile; the watch tells
+        except Fenced:
+            return Done()  # another leads now
         except KubeError as error:
+            self._failed(type(error).__name__)
             retry_after = error.retry_after if isinstance(error, ApiError) else None
             raise Retryable(str(error), retry_after=retry_after) from error
 
@@ -235,6 +248,9 @@ class CustomResources:
         for key in found.understood.keys() | before.understood.keys():
             if found.understood.get(key) != before.understood.get(key):
                 self._queue.add(Task(Matter.OBJECT, key))
+        for error in found.errors:
+            if error not in before.errors:
+                self._failed(error.code)
         if found != before:
             self._changed()
         settled = found.synced and (not waits or self._custom.synced)

@@ -53,12 +53,17 @@ class LabelledView:
         """Whether Pullpass once filled it."""
         return EXPIRES_AT in self.annotations
 
+    @property
+    def expires_at(self) -> datetime | None:
+        """Until when what Pullpass filled it with is good; None where it did not."""
+        try:
+            return parse_time(self.annotations[EXPIRES_AT])
+        except (KeyError, ValueError):
+            return None
+
     def good(self, now: datetime) -> bool:
         """Whether what Pullpass filled it with has not expired."""
-        try:
-            return now < parse_time(self.annotations[EXPIRES_AT])
-        except (KeyError, ValueError):
-            return False
+        return self.expires_at is not None and now < self.expires_at
 
     def holds(self, content: LabelledContent) -> bool:
         """Whether nothing is to be done."""

@@ -7,7 +7,8 @@ the secret says. Driven by `agent.secrets.loop` (`agent.secrets.duties.Duty`); c
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from agent.events import Events
 from agent.labelled.watch import LabelledWatch, Labels
@@ -26,6 +27,7 @@ class LabelledSecrets:
         events: For what is said on the secrets.
         content: What to fill with now, or None when there is nothing good; asked often, so it must be cheap.
         changed: Called when `contribution` says something else.
+        failed: Counts what fails, by its reason.
         clock: For all waiting.
         random: Spreads retries.
     """
@@ -37,6 +39,7 @@ class LabelledSecrets:
         content: Callable[[], LabelledContent | None],
         *,
         changed: Callable[[], None],
+        failed: Callable[[str], None],
         clock: Clock,
         random: Random,
     ) -> None:
@@ -44,6 +47,7 @@ class LabelledSecrets:
         self._events = events
         self._content = content
         self._changed = changed
+        self._failed = failed
         self._clock = clock
         self._random = random
         self._lock = threading.Lock()
@@ -68,6 +72,7 @@ class LabelledSecrets:
                     self._content,
                     wanted,
                     changed=self._changed,
+                    failed=self._failed,
                     clock=self._clock,
                     random=self._random,
                 )
@@ -84,6 +89,12 @@ class LabelledSecrets:
         with self._lock:
             watch = self._watch
         return Contribution() if watch is None else watch.contribution()
+
+    def expiries(self) -> Mapping[tuple[str, str], datetime]:
+        """By namespace and name: until when what a secret was filled with is good."""
+        with self._lock:
+            watch = self._watch
+        return {} if watch is None else watch.expiries()
 
     def stop(self) -> None:
         with self._lock:

@@ -8,9 +8,10 @@ the other as the settings change.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from agent.secrets.content import LabelledContent
 from agent.secrets.duties import Contribution
 from agent.secrets.patience import Patience
 from kube.client import Client
-from kube.errors import ApiError, Conflict, Forbidden, Invalid, KubeError, NotFound, ServerError
+from kube.errors import ApiError, Conflict, Fenced, Forbidden, Invalid, KubeError, NotFound, ServerError
 from kube.objects import NAMESPACE, SECRET, Object
 from reconcile.clock import Clock, Random
 from reconcile.outcome import Done, Outcome, RequeueAfter, Retryable
@@ -90,6 +91,7 @@ class LabelledWatch:
         labels: Labels,
         *,
         changed: Callable[[], None],
+        failed: Callable[[str], None],
         clock: Clock,
         random: Random,
     ) -> None:
@@ -98,6 +100,7 @@ class LabelledWatch:
         self._events = events
         self._content = content
         self._changed = changed
+        self._failed = failed
         self._clock = clock
         self._patience = Patience(clock)
         self._lock = threading.Lock()
@@ -156,6 +159,14 @@ class LabelledWatch:
             errors=tuple(fate.error for fate in fates if fate.error is not None),
         )
 
+    def expiries(self) -> Mapping[tuple[str, str], datetime]:
+        """By namespace and name: until when what was filled is good."""
+        with self._lock:
+            known = tuple(self._fates)
+        found = {(key.namespace, key.name): self._secrets.get(*key) for key in known}
+        moments = {names: each.expires_at for names, each in found.items() if each is not None}
+        return {names: moment for names, moment in moments.items() if moment is not None}
+
     def say_farewell(self) -> None:
         """The settings cover these secrets no longer."""
         with self._lock:
@@ -171,6 +182,7 @@ class LabelledWatch:
             return
         secret = "/".join(key) if isinstance(key, Key) else str(key)
         if result == "error":
+            self._failed("Unexpected")
             _log.error("unexpected failure", labelled_secret=secret, exc_info=error)
         else:
             _log.warning(
@@ -187,11 +199,15 @@ class LabelledWatch:
         try:
             return self._serve(key)
         except NotFillable as no:
+            self._failed(no.code)
             self._put(key, self._refused(key, no))
             if no.retry:
                 raise Retryable(no.message) from no
             return Done()
+        except Fenced:
+            return Done()  # another leads now
         except KubeError as error:
+            self._failed(type(error).__name__)
             retry_after = error.retry_after if isinstance(error, ApiError) else None
             raise Retryable(str(error), retry_after=retry_after) from error
 

@@ -23,7 +23,7 @@ from agent.pods.owners import Rounds, is_job, job_bears_a_failure, replaces
 from agent.pods.waiting import Owner, StuckPod, view
 from agent.secrets.duties import Contribution
 from kube.client import Client
-from kube.errors import ApiError, Conflict, Forbidden, KubeError, NotFound
+from kube.errors import ApiError, Conflict, Fenced, Forbidden, KubeError, NotFound
 from kube.objects import JOB, POD, SECRET, SERVICE_ACCOUNT, Object
 from reconcile.clock import Clock, Random
 from reconcile.outcome import Done, Outcome, RequeueAfter, Retryable
@@ -56,17 +56,17 @@ class StuckPods:
     Args:
         client: The cluster.
         events: Where it is told what was done, or why nothing was.
-        changed: Called when the contribution changed; it never does.
+        failed: Counts what fails, by its reason.
         clock: Of everything.
         random: Spreads retries.
     """
 
     def __init__(
-        self, client: Client, events: Speaker, *, changed: Callable[[], None], clock: Clock, random: Random
+        self, client: Client, events: Speaker, *, failed: Callable[[str], None], clock: Clock, random: Random
     ) -> None:
-        del changed
         self._client = client
         self._events = events
+        self._failed = failed
         self._clock = clock
         self._random = random
         self._watching: _Watching | None = None
@@ -77,7 +77,14 @@ class StuckPods:
             self.stop()
             self._watching = None
         elif self._watching is None:
-            self._watching = _Watching(self._client, self._events, configuration, self._clock, self._random)
+            self._watching = _Watching(
+                self._client,
+                self._events,
+                configuration,
+                failed=self._failed,
+                clock=self._clock,
+                random=self._random,
+            )
             self._watching.start()
         else:
             self._watching.follow(configuration)
@@ -105,11 +112,14 @@ class _Watching:
         client: Client,
         events: Speaker,
         configuration: AgentConfiguration,
+        *,
+        failed: Callable[[str], None],
         clock: Clock,
         random: Random,
     ) -> None:
         self._client = client
         self._events = events
+        self._failed = failed
         self._configuration = configuration
         self._clock = clock
         self._rounds = Rounds(random)
@@ -148,6 +158,7 @@ class _Watching:
     def finished(self, key: object, result: str, seconds: float, error: BaseException | None) -> None:
         """Hears of every look (`reconcile.workers.Observer`)."""
         if result == "error":
+            self._failed("Unexpected")
             _log.error("unexpected failure", namespace=key, seconds=round(seconds, 3), exc_info=error)
         elif error is not None and isinstance(error.__cause__, KubeError):
             _log.warning("stuck pods will be looked at again", namespace=key, error=str(error))
@@ -166,7 +177,10 @@ class _Watching:
     def _look(self, namespace: str) -> Outcome:
         try:
             return self._retry(namespace)
+        except Fenced:
+            return Done()  # another leads now
         except KubeError as error:
+            self._failed(type(error).__name__)
             retry_after = error.retry_after if isinstance(error, ApiError) else None
             raise Retryable(str(error), retry_after=retry_after) from error
 

@@ -25,7 +25,7 @@ from agent.secrets.patience import Patience
 from agent.webhook import certificate
 from agent.webhook.certificate import TYPE, Kept, Serving, Spoiled
 from kube.client import Client
-from kube.errors import Conflict, KubeError
+from kube.errors import Conflict, Fenced, KubeError
 from kube.objects import MUTATING_WEBHOOK, SECRET, Object
 from reconcile.clock import Clock, Random
 from reconcile.queue import Backoff
@@ -145,6 +145,7 @@ class Certificates:
         client: The cluster, fenced.
         serving: This replica's.
         changed: Called when `status` may say something else.
+        failed: Counts what fails, by its reason.
         clock: For all waiting.
         random: Spreads retries.
     """
@@ -155,6 +156,7 @@ class Certificates:
         serving: ServingCertificate,
         *,
         changed: Callable[[], None],
+        failed: Callable[[str], None],
         clock: Clock,
         random: Random,
     ) -> None:
@@ -162,6 +164,7 @@ class Certificates:
         self._trusting = client.managing_as(FIELD_MANAGER)
         self._serving = serving
         self._changed = changed
+        self._count = failed
         self._clock = clock
         self._random = random
         self._patience = Patience(clock)
@@ -198,6 +201,7 @@ class Certificates:
                 self._failed(error)
             except Exception:  # noqa: BLE001 - a thread that died would let the certificate expire, unseen
                 seconds, failures = _BACKOFF.delay(failures, self._random), failures + 1
+                self._count("Unexpected")
                 _log.exception("unexpected failure")
             self._tell()
             self._wait(seconds)
@@ -327,8 +331,9 @@ class Certificates:
         return lacking
 
     def _failed(self, error: KubeError) -> None:
-        if isinstance(error, Conflict):
-            return  # what changed it is on its way to us
+        if isinstance(error, Conflict | Fenced):
+            return  # what changed it is on its way to us, or another leads now
+        self._count(type(error).__name__)
         _log.warning("the webhooks' certificate cannot be kept", error=str(error))
         self._error = str(error)
 

@@ -42,6 +42,7 @@ class Scene:
     agent: Client
     clock: FakeClock = field(default_factory=lambda: FakeClock(START))
     said: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
     claimants: list[CustomResources] = field(default_factory=list)
     configuration: AgentConfiguration = field(
@@ -61,7 +62,12 @@ class Scene:
 
     def start(self) -> CustomResources:
         claimant = CustomResources(
-            self.agent, self, changed=self.asked.set, clock=self.clock, random=FakeRandom()
+            self.agent,
+            self,
+            changed=self.asked.set,
+            failed=self.failures.append,
+            clock=self.clock,
+            random=FakeRandom(),
         )
         self.claimants.append(claimant)
         claimant.follow(self.configuration)
@@ -438,6 +444,7 @@ def test_what_the_definition_cannot_know_is_refused_in_status_and_report(install
     assert ["CustomResourceRefused"] == [
         error.code for error in installed.claimants[-1].contribution().errors
     ]
+    assert ["CustomResourceRefused"] == installed.failures
 
 
 def test_older_objects_are_honoured_as_they_stand(scene: Scene) -> None:

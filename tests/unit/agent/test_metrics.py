@@ -15,6 +15,7 @@ def metrics() -> Metrics:
     metrics = Metrics()
     metrics.watch(lambda: {"eu-west-1": NOW + timedelta(hours=1)}, lambda: NOW)
     metrics.watch_secrets(lambda: {("shop", "pullpass-ecr"): NOW + timedelta(hours=2)}, lambda: NOW)
+    metrics.watch_labelled(lambda: {("shop", "own"): NOW + timedelta(hours=4)}, lambda: NOW)
     metrics.watch_certificate(lambda: NOW + timedelta(hours=3), lambda: NOW)
     metrics.watch_leadership(lambda: True)
     return metrics
@@ -33,6 +34,7 @@ def scraped(metrics: Metrics) -> list[str]:
         'pullpass_agent_webhook_requests_total{allowed="false",path="/pods"} 1.0',
         'pullpass_agent_credential_expiry_seconds{region="eu-west-1"} 3600.0',
         'pullpass_agent_secret_expiry_seconds{name="pullpass-ecr",namespace="shop"} 7200.0',
+        'pullpass_agent_secret_expiry_seconds{name="own",namespace="shop"} 14400.0',
         "pullpass_agent_webhook_certificate_expiry_seconds 10800.0",
         "pullpass_agent_leader 1.0",
     ],

@@ -15,6 +15,7 @@ from kube.client import Client
 from kube.errors import NotFound
 from kube.objects import EVENT, NAMESPACE, SECRET, Object
 from reconcile.clock import SystemClock, SystemRandom
+from reconcile.outcome import Done
 from schemas.addons.aws_ecr import Label, Labelled, PullSecret
 from schemas.agent_documents import AgentConfiguration
 from tests.unit.agent.sandboxed import eventually, sandboxed
@@ -53,6 +54,7 @@ class Cluster:
         self.content: LabelledContent | None = content_of("first")
         self.lost = threading.Event()
         self.changes = threading.Semaphore(0)
+        self.failures: list[str] = []
         fenced = client.fenced(self.lost)
         self.events = Events(fenced, SystemClock())
         self.events.start()
@@ -61,6 +63,7 @@ class Cluster:
             self.events,
             lambda: self.content,
             changed=self.changes.release,
+            failed=self.failures.append,
             clock=SystemClock(),
             random=SystemRandom(),
         )
@@ -274,6 +277,17 @@ def test_settings_that_cover_it_no_longer_end_it_with_a_word(
     assert cluster.holds(content_of("first"))
 
 
+def test_until_when_each_is_good_is_known(cluster: Cluster) -> None:
+    cluster.make()
+    cluster.make("odd", type="Opaque")
+    cluster.follow()
+    cluster.filled()
+    cluster.counted(2, 1)
+    assert {("shop", "ecr"): content_of("first").expires_at} == cluster.duty.expiries()
+    cluster.follow(pull_secret=PullSecret())
+    assert {} == cluster.duty.expiries()
+
+
 def test_a_deleted_secret_needs_no_word(cluster: Cluster) -> None:
     cluster.make()
     cluster.follow()
@@ -323,6 +337,7 @@ def test_what_cannot_be_filled_is_reported_and_said(
     assert why in error.message
     assert why in cluster.said("SecretNotOurs")["message"]
     cluster.counted(1, 0)
+    assert {"SecretNotOurs"} == {*cluster.failures}
 
 
 def test_our_own_pull_secrets_are_left_to_the_loop(cluster: Cluster) -> None:
@@ -344,8 +359,9 @@ def test_a_deposed_leader_writes_no_more(cluster: Cluster) -> None:
     cluster.make("other")
     watch = cluster.duty._watch
     assert watch is not None
-    eventually(lambda: watch._queue.failures(Key("shop", "ecr")))
+    assert Done() == watch._reconcile(Key("shop", "ecr"))
     assert cluster.holds(content_of("first"))
+    assert [] == cluster.failures
 
 
 def test_after_stop_nothing_is_followed(cluster: Cluster) -> None:

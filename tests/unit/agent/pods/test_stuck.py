@@ -15,7 +15,7 @@ import yaml
 from agent.pods.stuck import StuckPods
 from agent.secrets.duties import Contribution
 from kube.client import Access, Client
-from kube.errors import NotFound
+from kube.errors import Forbidden, NotFound
 from kube.objects import POD, SECRET, SERVICE_ACCOUNT, Object
 from reconcile.clock import SystemClock, SystemRandom
 from sandbox.world import World
@@ -71,6 +71,7 @@ class Scene:
     def __init__(self, client: Client, told: Told) -> None:
         self.client = client
         self.told = told
+        self.failures: list[str] = []
 
     def secret(self, name: str = "pullpass-ecr", *, expires: str = "2099-01-01T00:00:00Z") -> None:
         config = {"auths": {HOST: {"auth": "QVdTOnNlY3JldA=="}}}
@@ -157,7 +158,7 @@ def scene() -> Iterator[Scene]:
 @pytest.fixture
 def duty(scene: Scene) -> Iterator[StuckPods]:
     duty = StuckPods(
-        scene.client, scene.told, changed=lambda: None, clock=SystemClock(), random=SystemRandom()
+        scene.client, scene.told, failed=scene.failures.append, clock=SystemClock(), random=SystemRandom()
     )
     yield duty
     duty.stop()
@@ -303,3 +304,21 @@ def test_many_pods_go_in_portions(scene: Scene, duty: StuckPods) -> None:
     scene.refer("pullpass-ecr")
     duty.follow(CONFIGURATION)
     eventually(lambda: not any(scene.there(f"app-{number:02}") for number in range(12)))
+
+
+def test_an_api_server_that_refuses_is_counted_and_asked_again(
+    scene: Scene, duty: StuckPods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise Forbidden(403, "Forbidden", "you may not")
+
+    scene.pod("app-1", REPLICA_SET)
+    scene.secret()
+    scene.refer("pullpass-ecr")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(scene.client, "evict", refuse)
+        duty.follow(CONFIGURATION)
+        eventually(lambda: scene.failures == ["Forbidden"])
+    scene.refer("pullpass-ecr", "another")
+    scene.wait("app-1", "ImagePullBackOff", REFUSED)
+    eventually(lambda: not scene.there("app-1"))

@@ -10,7 +10,7 @@ from agent.webhook import certificate
 from agent.webhook.certificate import Kept
 from agent.webhook.certificates import SPREAD_SECONDS, Certificates, ServingCertificate
 from kube.client import Client
-from kube.errors import NotFound
+from kube.errors import Forbidden, NotFound
 from kube.objects import MUTATING_WEBHOOK, SECRET, Object
 from reconcile.clock import FakeClock, SystemRandom
 from tests.unit.agent.sandboxed import Found, eventually, sandboxed
@@ -27,6 +27,7 @@ class Replica:
         self.serving = ServingCertificate(client, clock=clock, random=SystemRandom())
         self.serving.start()
         self.certificates: Certificates | None = None
+        self.failures: list[str] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -36,6 +37,7 @@ class Replica:
             self._client.fenced(self._stop),
             self.serving,
             changed=lambda: None,
+            failed=self.failures.append,
             clock=self._clock,
             random=SystemRandom(),
         )
@@ -420,3 +422,18 @@ def test_the_status_tells_what_is_served(api: Api) -> None:
         status.served,
         status.error,
     )
+
+
+def test_what_the_api_server_refuses_is_counted_and_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise Forbidden(403, "Forbidden", "you may not")
+
+    api.configure()
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Client, "create", refuse)
+        leader = api.leader()
+        api.eventually(lambda: leader.failures)
+    assert {"Forbidden"} == {*leader.failures}
+    api.settled()
