@@ -196,8 +196,7 @@ def _match(found: Cluster, expect: Expectation | None) -> None:
 def shown(here: Context, org: str, found: Sequence[Cluster]) -> list[dict[str, Any]]:
     """Clusters of one answer, whole."""
     policies = Policies.of(here.database, org, found)
-    quota = here.settings.trust_policy_quota
-    return [representation.of_cluster(cluster, policies, trust_policy_quota=quota) for cluster in found]
+    return [representation.of_cluster(cluster, policies) for cluster in found]
 
 
 def _one(here: Context, cluster: Cluster, *, status: int = 200) -> Response:

@@ -7,10 +7,9 @@ from typing import Any
 
 from addon_api import answers, remains, trust_policies
 from addon_api.trust_policies import Policies
-from aws.trust_policy import counted_size
 from fleet import standing
 from fleet.records import Cluster
-from schemas import issues, status
+from schemas import status
 from schemas.status import Json, State
 from schemas.times import format_time
 
@@ -18,12 +17,12 @@ KIND = "mk8s"
 _ADD_ONS = ("awsWorkloadIdentity", "awsECR")
 
 
-def of_cluster(cluster: Cluster, policies: Policies, *, trust_policy_quota: int) -> Json:
+def of_cluster(cluster: Cluster, policies: Policies) -> Json:
     """The whole object. `description` is the name where the user gave none; `spec` is as sent, emptiness included."""
     shown = without_policies(cluster)
     add_ons: dict[str, Any] = shown["status"]["addOns"]
     if "awsECR" in add_ons:
-        _add_registry_policy(add_ons["awsECR"], cluster, policies, trust_policy_quota)
+        add_ons["awsECR"]["trustPolicy"] = policies.of_registry_role(cluster)
     if "awsWorkloadIdentity" in add_ons:
         add_ons["awsWorkloadIdentity"]["trustPolicy"] = trust_policies.of_workloads(cluster)
     return shown
@@ -96,21 +95,6 @@ def _location(cluster: Cluster) -> str | None:
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
-
-
-def _add_registry_policy(add_on: Json, cluster: Cluster, policies: Policies, quota: int) -> None:
-    policy = policies.of_registry_role(cluster)
-    add_on["trustPolicy"] = policy
-    if policy is not None and (size := counted_size(policy)) > quota:
-        values = {
-            "ROLE_ARN": trust_policies.role_arn_of(cluster) or "",
-            "SIZE": str(size),
-            "QUOTA": str(quota),
-        }
-        add_on["issues"] = [
-            *add_on["issues"],
-            status.issue_to_json(issues.issue("TrustPolicyTooLong", values)),
-        ]
 
 
 def _add_provider(add_on: Json, cluster: Cluster) -> None:

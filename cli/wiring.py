@@ -106,6 +106,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         public_url=settings.public_url,
         aws_principal=settings.aws_principal,
         iam_check_role=settings.iam_check_role,
+        trust_policy_quota=settings.trust_policy_quota,
         allow_loopback=settings.allow_loopback,
         workers=settings.workers,
         failing_workers=settings.failing_workers,

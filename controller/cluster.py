@@ -33,6 +33,7 @@ from controller.iam_checks import IamChecks
 from controller.memory import Memories, Memory
 from controller.outcomes import Failure, Obstacle, judge
 from controller.ownership import OWNER_KEY
+from controller.role_policies import RolePolicies
 from controller.settings import ControllerSettings
 from fleet import clusters, connections, statuses
 from fleet.database import Database
@@ -110,6 +111,7 @@ class Reconciler:
         self._shelf = issuer.FleetShelf(database)
         self._eks = EksAccesses(database, settings.aws_principal)
         self._iam = IamChecks(database, settings.iam_check_role, clock=clock, changed=changed)
+        self._role_policies = RolePolicies(database, settings.trust_policy_quota)
         self._memories = Memories(clock)
 
     def reconcile(self, uid: str, *, shard: int, epoch: int, in_healthy_lane: bool = False) -> Run:
@@ -133,6 +135,9 @@ class Reconciler:
                 return Run(None, Retryable("it was unreachable when it was last tried"))
             finding = self._find(cluster)
             self._write(cluster, finding, shard=shard, epoch=epoch)
+            self._role_policies.pass_on(cluster)
+            if finding.gone:
+                self.drop([uid])
         except StaleEpoch:
             self.drop([uid])
             return Run(None, Done())
@@ -144,6 +149,7 @@ class Reconciler:
         """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
         uids = tuple(uids)
         self._iam.drop(uids)
+        self._role_policies.drop(uids)
         self._memories.drop(uids)
 
     def close(self) -> None:
@@ -305,7 +311,7 @@ class Reconciler:
         shown = planning.evidence_keys(wanted)
         memory.evidence |= {key: obj for key, obj in applied.objects.items() if key in shown}
         observed = {key: ADD_ONS[key].observe(context, memory.evidence) for key in wanted}
-        add_ons = self._iam.told(context, cluster, observed)
+        add_ons = self._iam.told(context, cluster, self._role_policies.told(context, cluster, observed))
         gone = set(pruned)
         left = [key for key in seen if key not in gone]
         memory.expected = frozenset([*left, *plan.desired.objects]) & frozenset(applying.CLUSTER_SCOPED)
@@ -383,7 +389,6 @@ class Reconciler:
             )
         if finding.gone:
             clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
-            self.drop([cluster.uid])
 
 
 def _was_unreachable(cluster: Cluster) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Row, bindparam, delete, select
 
 from fleet import audit, events, issuers, tables, work
 from fleet.cluster_rows import (
@@ -56,7 +56,7 @@ _NAMES_BEFORE = (
     .order_by(_clusters.name.desc())
     .limit(bindparam("rows"))
 )
-_SHARERS = (
+SHARERS = (
     select(
         _clusters.role_arn,
         _clusters.name,
@@ -152,12 +152,18 @@ def role_sharers(
     sharers: dict[str, list[RoleSharer]] = {role_arn: [] for role_arn in role_arns}
     if sharers:
         with database.read() as session:
-            rows = session.execute(_SHARERS, {"key_org": org, "role_arns": list(sharers)}).all()
-        for role_arn, name, issuer, audience, accounts, uid in rows:
-            # A release before 0.2 stored none, and nobody has changed the cluster since.
-            trusted = trusted_accounts.BY_DEFAULT if accounts is None else tuple(json.loads(accounts))
-            sharers[role_arn].append(RoleSharer(name, issuer, audience, trusted, uid))
+            rows = session.execute(SHARERS, {"key_org": org, "role_arns": list(sharers)}).all()
+        for row in rows:
+            sharers[row.role_arn].append(sharer_of(row))
     return {role_arn: tuple(of_role) for role_arn, of_role in sharers.items()}
+
+
+def sharer_of(row: Row[*tuple[Any, ...]]) -> RoleSharer:
+    """The cluster of a row of `SHARERS`."""
+    _, name, issuer, audience, accounts, uid = row
+    # A release before 0.2 stored none, and nobody has changed the cluster since.
+    trusted = trusted_accounts.BY_DEFAULT if accounts is None else tuple(json.loads(accounts))
+    return RoleSharer(name, issuer, audience, trusted, uid)
 
 
 def put(

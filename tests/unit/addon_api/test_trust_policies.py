@@ -152,15 +152,6 @@ def test_a_policy_over_the_quota_is_refused_with_the_ways_out(database: Database
     assert hub.get(f"{PATH}?cluster=only").status_code == 200
 
 
-def test_a_policy_over_the_quota_is_an_issue_of_the_cluster(database: Database) -> None:
-    hub = make_hub(database, ApiSettings(trust_policy_quota=450))
-    for name in ("demo", "other"):
-        known(hub, name)
-    add_on = hub.show("demo")["status"]["addOns"]["awsECR"]
-    assert [issue["code"] for issue in add_on["issues"]] == ["TrustPolicyTooLong"]
-    assert ROLE_ARN in add_on["issues"][0]["message"]
-
-
 def test_workloads_get_a_template_for_roles_of_their_own(hub: Hub) -> None:
     known(hub, "demo")
     identity = hub.show("demo")["status"]["addOns"]["awsWorkloadIdentity"]
