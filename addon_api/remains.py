@@ -95,8 +95,7 @@ def after_force(cluster: Cluster, issuer: PublishedIssuer | None) -> Remains:
         found.append(
             {
                 "what": "the published issuer, which goes on being served until you say that nothing uses it",
-                "command": 'curl -X DELETE -H "Authorization: Bearer $PULLPASS_TOKEN"'
-                f' "$PULLPASS_ENDPOINT/org/{cluster.key.org}/-issuers/{issuer.id}"',
+                "command": f"pullpass issuer forget {issuer.id} --org {cluster.key.org}",
             }
         )
     return found

@@ -42,6 +42,7 @@ def addons() -> None:
     "--verify-image", metavar="IMAGE", help="awsECR: an image that must be found for the add-on to be Ready."
 )
 @click.option("--issuer", type=click.Choice(["cluster", "published"]), help="awsWorkloadIdentity: who answers for the tokens.")  # fmt: skip
+@click.option("--set", "others", multiple=True, metavar="SETTING=VALUE", help="Any other setting of the add-on, such as node.restartDeviceNodes=true; repeatable.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Wait until the cluster is Ready.")
 @_TIMEOUT
 @session.options
@@ -61,10 +62,12 @@ def enable(*, hub: Hub, name: str, add_on: str, wait: bool, timeout: float, **gi
         raise click.UsageError("--role-arn, --delivery, --registry and --verify-image are awsECR's")
     add_ons: dict[str, Any] = {needed: {} for needed in [_NEEDS.get(add_on)] if needed} | {add_on: block}
     change: dict[str, Any] = {"spec": {"addOns": add_ons}}
-    wishes = {
+    wishes: dict[str, dict[str, Any]] = {
         "awsECR": settings,
         "awsWorkloadIdentity": {"issuer": given["issuer"]} if given["issuer"] else {},
     }
+    for setting in given["others"]:
+        _set(wishes[add_on], setting)
     wishes = {key: value for key, value in wishes.items() if value}
     if wishes:
         change["settings"] = wishes
@@ -106,3 +109,23 @@ def status(hub: Hub, name: str, output_format: str) -> None:
         for key, add_on in add_ons.items()
     ]
     output.show(rows, output_format, empty=f"No add-on is enabled: pullpass addons enable {name} awsECR")
+
+
+def _set(settings: dict[str, Any], setting: str) -> None:
+    """Puts `a.b=VALUE` in; the value is YAML, so that numbers, lists and `null` (the default again) can be said."""
+    import yaml  # noqa: PLC0415 - only where it is asked for
+
+    path, separator, text = setting.partition("=")
+    *parents, name = path.split(".")
+    if not separator or not name:
+        raise click.UsageError(f"--set {setting}: expected SETTING=VALUE, such as identity=shared")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise click.UsageError(f"--set {setting}: the value is no YAML") from None
+    for parent in parents:
+        inner = settings.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise click.UsageError(f"--set {setting}: {parent} is set to {inner!r} already")
+        settings = inner
+    settings[name] = value

@@ -25,6 +25,7 @@ class LazyGroup(click.Group):
         "disconnect": "cli.disconnect:disconnect",
         "doctor": "cli.doctor:doctor",
         "explain": "cli.explain:explain",
+        "issuer": "cli.issuer:issuer",
         "login": "cli.login:login",
         "node": "cli.node:node",
         "oidc": "cli.oidc:oidc",

@@ -61,9 +61,9 @@ EKS_KINDS = (
     IssueKind(
         "EksRightsMissing",
         "The role {DEPLOY_ROLE} gets into the EKS cluster {EKS_CLUSTER} and lacks rights there: {MESSAGE}",
-        "Install the hub's rights as an admin of the cluster: pullpass connect {CLUSTER} --eks {EKS_CLUSTER} --print |"
-        " kubectl --context CONTEXT apply --server-side -f - ; and have the access entry name their group:"
-        f" aws eks update-access-entry {_ENTRY}",
+        "Install the hub's rights as an admin of the cluster, and have the access entry name their group:"
+        " pullpass connect {CLUSTER} --eks {EKS_CLUSTER} --print | kubectl --context CONTEXT apply --server-side -f -"
+        f" && aws eks update-access-entry {_ENTRY}",
     ),
     IssueKind(
         "EksIssuerDiffers",

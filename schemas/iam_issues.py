@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from schemas.issue_kinds import IssueKind
-
-_SET_UP = "With credentials for account {ACCOUNT}: pullpass aws setup {CLUSTER} --org {ORG}"
+from schemas.issue_kinds import SET_UP, IssueKind
 
 IAM_KINDS = (
     IssueKind(
         "IamProviderDiffers",
         "Account {ACCOUNT} does not know the tokens of cluster {CLUSTER}: {MESSAGE}",
-        _SET_UP,
+        SET_UP,
     ),
     IssueKind(
         "IamTrustDiffers",
         "The role {ROLE_ARN} does not let cluster {CLUSTER} in: {MESSAGE}",
-        _SET_UP,
+        SET_UP,
     ),
     IssueKind(
         "IamPermissionsDiffer",
         "The role {ROLE_ARN} may not pull what cluster {CLUSTER} needs: {MESSAGE}",
-        _SET_UP,
+        SET_UP,
     ),
     IssueKind(
         "RegistryPolicyDiffers",

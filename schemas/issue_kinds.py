@@ -7,26 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class IssueKind:
-    """`message` and `remedy` are `str.format_map` templates over the values of one cluster."""
+    """`message` and `remedy` are `str.format_map` templates over the values of one cluster.
+
+    A remedy is a sentence, or ends with the shortest command that mends it: `WORDS: COMMAND`, or the command alone.
+    `of_other_role` takes its place where it is about a role that is not awsECR's own, which `pullpass aws setup` leaves alone.
+    """
 
     code: str
     message: str
     remedy: str
+    of_other_role: str = ""
 
 
 CONNECT = "pullpass connect {CLUSTER} --org {ORG} --context CONTEXT"
-GET_TRUST_POLICY = (
-    'curl -sf -H "Authorization: Bearer $PULLPASS_TOKEN"'
-    ' "$PULLPASS_ENDPOINT"/org/{ORG}/mk8s/{CLUSTER}/-addons/awsECR/trustPolicy > trust-policy.json'
-)
-UPDATE_TRUST_POLICY = (
-    f"{GET_TRUST_POLICY} && "
-    "aws iam update-assume-role-policy --role-name {ROLE_NAME} --policy-document file://trust-policy.json"
-)
-PATCH = (
-    'curl -sf -X PATCH -H "Authorization: Bearer $PULLPASS_TOKEN" -H "Content-Type: application/json"'
-    ' "$PULLPASS_ENDPOINT"/org/{ORG}/mk8s/{CLUSTER} -d '
-)
+ENABLE_ECR = "pullpass addons enable {CLUSTER} awsECR --org {ORG}"
+SET_UP = "With credentials for account {ACCOUNT}: pullpass aws setup {CLUSTER} --org {ORG}"
 ATTACH_PULL_ONLY = (
     "aws iam attach-role-policy --role-name {ROLE_NAME}"
     " --policy-arn arn:{PARTITION}:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"

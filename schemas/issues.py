@@ -16,8 +16,8 @@ from schemas.issue_kinds import (
     AGENT_LOG,
     ATTACH_PULL_ONLY,
     CONNECT,
-    PATCH,
-    UPDATE_TRUST_POLICY,
+    ENABLE_ECR,
+    SET_UP,
     IssueKind,
 )
 from schemas.node_issues import NODE_KINDS
@@ -120,9 +120,8 @@ _ISSUER_KINDS = (
     IssueKind(
         "IssuerNotUsable",
         "AWS cannot use the cluster's issuer {ISSUER}: {MESSAGE}",
-        "Let the hub publish the issuer (PULLPASS_PUBLIC_URL must be an https:// URL without a port): "
-        + PATCH
-        + """'{{"settings": {{"awsWorkloadIdentity": {{"issuer": "published"}}}}}}'""",
+        "Let the hub publish the issuer (PULLPASS_PUBLIC_URL must be an https:// URL without a port):"
+        " pullpass addons enable {CLUSTER} awsWorkloadIdentity --org {ORG} --issuer published",
     ),
     IssueKind(
         "IssuerNotSwitched",
@@ -132,10 +131,7 @@ _ISSUER_KINDS = (
     IssueKind(
         "IssuerKeysChanged",
         "Cluster {CLUSTER} shows other signing keys (fingerprint {FINGERPRINT}) than those that were accepted.",
-        "If you changed them, accept them as an admin: "
-        'curl -sf -X POST -H "Authorization: Bearer $PULLPASS_TOKEN" -H "Content-Type: application/json"'
-        ' "$PULLPASS_ENDPOINT"/org/{ORG}/mk8s/{CLUSTER}/-issuer/accept'
-        """ -d '{{"fingerprint": "'{FINGERPRINT}'"}}'""",
+        "If you changed them, accept them as an admin: pullpass issuer accept {CLUSTER} {FINGERPRINT} --org {ORG}",
     ),
     IssueKind(
         "PublicUrlMissing",
@@ -148,21 +144,19 @@ _ADD_ON_KINDS = (
     IssueKind(
         "RoleArnMissing",
         "awsECR has no role to assume, so nothing is installed yet.",
-        "Create the role with the trust policy of "
-        "$PULLPASS_ENDPOINT/org/{ORG}/mk8s/{CLUSTER}/-addons/awsECR/trustPolicy, then: "
-        + PATCH
-        + """'{{"spec": {{"addOns": {{"awsECR": {{"roleArn": "'{ROLE_ARN}'"}}}}}}}}'""",
+        "With credentials for the AWS account that is to hold the role:"
+        " pullpass aws setup {CLUSTER} --org {ORG} --role-name pullpass",
     ),
     IssueKind(
         "RegistriesUnknown",
         "No registry to log in to: none is set, the provider names none, and no pod uses an image of ECR.",
-        "Set them: " + PATCH + """'{{"settings": {{"awsECR": {{"registries": ["'{REGISTRY}'"]}}}}}}'""",
+        ENABLE_ECR + " --registry {REGISTRY}",
     ),
     IssueKind(
         "TrustPolicyTooLong",
         "The trust policy of {ROLE_ARN} would have {SIZE} characters; {QUOTA} are allowed.",
-        "Spread the clusters over several roles, or ask AWS to raise the quota `Role trust policy length`"
-        " (up to 8192 characters) and set PULLPASS_TRUST_POLICY_QUOTA to it.",
+        "Spread the clusters over several roles; or send AWS the request for a higher quota that this prints, and set"
+        " PULLPASS_TRUST_POLICY_QUOTA to what it grants: pullpass aws setup {CLUSTER} --org {ORG} --dry-run",
     ),
     IssueKind(
         "AgentNotRunning",
@@ -185,11 +179,13 @@ _STS_KINDS = (
     IssueKind(
         "OidcProviderMissing",
         "Account {ACCOUNT} has no IAM OIDC provider for {ISSUER}. AWS says: {MESSAGE}",
+        SET_UP,
         "In account {ACCOUNT}: aws iam create-open-id-connect-provider --url {ISSUER} --client-id-list {AUDIENCE}",
     ),
     IssueKind(
         "AudienceNotAllowed",
         "The IAM OIDC provider for {ISSUER} does not allow the audience {AUDIENCE}. AWS says: {MESSAGE}",
+        SET_UP,
         "In account {ACCOUNT}: aws iam add-client-id-to-open-id-connect-provider"
         " --open-id-connect-provider-arn arn:{PARTITION}:iam::{ACCOUNT}:oidc-provider/{ISSUER_HOST} --client-id {AUDIENCE}",
     ),
@@ -208,7 +204,9 @@ _STS_KINDS = (
     IssueKind(
         "TrustPolicyMismatch",
         "The role {ROLE_ARN} does not exist, or its trust policy does not let {SUBJECT} assume it. AWS says: {MESSAGE}",
-        UPDATE_TRUST_POLICY,
+        SET_UP,
+        "Add the statement that this prints to the trust policy of {ROLE_ARN}, with the provider of account {ACCOUNT}:"
+        " pullpass trust-policy {CLUSTER} --org {ORG} --only",
     ),
     IssueKind(
         "TokenExpired",
@@ -236,8 +234,8 @@ _STS_KINDS = (
     IssueKind(
         "StsUnreachable",
         "The agent does not reach STS in region {REGION}: {MESSAGE}",
-        "Let pods of pullpass-system reach STS over https, or set `settings.aws.httpsProxy` or"
-        " `settings.aws.stsEndpoint` of the connection (pullpass connect {CLUSTER} --org {ORG} --settings FILE).",
+        "Let pods of pullpass-system reach STS over https, or set `aws.httpsProxy` or `aws.stsEndpoint` in the"
+        f" connection's settings: {CONNECT} --settings FILE",
     ),
     IssueKind(
         "StsRefused",
@@ -250,14 +248,14 @@ _ECR_KINDS = (
     IssueKind(
         "EcrAccessDenied",
         "The role {ROLE_ARN} may not ask ECR for a login in region {REGION}. AWS says: {MESSAGE}",
+        SET_UP,
         ATTACH_PULL_ONLY,
     ),
     IssueKind(
         "EcrUnreachable",
         "The agent does not reach ECR in region {REGION}: {MESSAGE}",
-        "Let pods of pullpass-system reach api.ecr.{REGION}.amazonaws.com over https, or set"
-        " `settings.aws.httpsProxy` or `settings.aws.ecrEndpoint` of the connection"
-        " (pullpass connect {CLUSTER} --org {ORG} --settings FILE).",
+        "Let pods of pullpass-system reach api.ecr.{REGION}.amazonaws.com over https, or set `aws.httpsProxy` or"
+        f" `aws.ecrEndpoint` in the connection's settings: {CONNECT} --settings FILE",
     ),
     IssueKind(
         "EcrRefused",
@@ -267,10 +265,10 @@ _ECR_KINDS = (
     IssueKind(
         "RegistryAccessDenied",
         "The registry {REGISTRY} does not let the role {ROLE_ARN} pull. It says: {MESSAGE}",
-        "Let the role pull: "
-        + ATTACH_PULL_ONLY
-        + " ; where the registry is another account's, its owner must allow"
-        " ecr:BatchGetImage and ecr:GetDownloadUrlForLayer to {ROLE_ARN} in the repository's policy.",
+        "Let the role pull; where the registry is another account's, its owner runs what this prints at its end. "
+        + SET_UP,
+        "Let the role pull; where the registry is another account's, its owner must allow ecr:BatchGetImage and"
+        " ecr:GetDownloadUrlForLayer to {ROLE_ARN} in the repository's policy: " + ATTACH_PULL_ONLY,
     ),
     IssueKind(
         "RegistryUnreachable",
@@ -303,7 +301,9 @@ KINDS: Mapping[str, IssueKind] = {
 _MESSAGE_LIMIT = 1000
 
 
-def issue(code: str, values: Mapping[str, str], *, resources: tuple[str, ...] = ()) -> Issue:
+def issue(
+    code: str, values: Mapping[str, str], *, resources: tuple[str, ...] = (), other_role: bool = False
+) -> Issue:
     """The issue `code` with `values` filled in; a value that is missing stays as `${NAME}` for the user.
 
     Values go on one line; in the remedy, which people paste into a shell, they are quoted where a shell would read
@@ -313,11 +313,13 @@ def issue(code: str, values: Mapping[str, str], *, resources: tuple[str, ...] = 
         code: a key of `KINDS`.
         values: by the names of `VALUES`; other names are ignored.
         resources: what it is about, such as `Namespace/shop`.
+        other_role: the role is not awsECR's own.
 
     Raises:
         KeyError: there is no such code.
     """
     kind = KINDS[code]
+    remedy = kind.of_other_role if other_role and kind.of_other_role else kind.remedy
     known = {
         name: " ".join(value.split())[:_MESSAGE_LIMIT]
         for name, value in values.items()
@@ -330,6 +332,6 @@ def issue(code: str, values: Mapping[str, str], *, resources: tuple[str, ...] = 
     return Issue(
         code=code,
         message=kind.message.format_map({**unknown, **known}),
-        remedy=kind.remedy.format_map({**unknown, **quoted}),
+        remedy=remedy.format_map({**unknown, **quoted}),
         resources=resources,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.issue_kinds import PATCH, IssueKind
+from schemas.issue_kinds import ENABLE_ECR, IssueKind
 
 _DRIVER_LOG = "kubectl --context CONTEXT -n pullpass-system logs -l app.kubernetes.io/name=pullpass-node --prefix --tail=100"
 _DRIVER_LEASE = "kubectl --context CONTEXT -n pullpass-system get lease pullpass-node-{NODE} -o yaml"
-_USE_PULL_SECRETS = PATCH + """'{{"settings": {{"awsECR": {{"delivery": "pullSecret"}}}}}}'"""
+_USE_PULL_SECRETS = ENABLE_ECR + " --delivery pullSecret"
 NODE_KINDS = (
     IssueKind(
         "NodeUnsupported",
@@ -28,9 +28,7 @@ NODE_KINDS = (
         "NodeWaiting",
         "Nodes wait for their turn to be changed, {NODE} for one: {MESSAGE}",
         "Uncordon or mend the nodes that are in the way (kubectl --context CONTEXT get nodes). Pods with devices are"
-        " disturbed only where you allow it: "
-        + PATCH
-        + """'{{"settings": {{"awsECR": {{"node": {{"restartDeviceNodes": true}}}}}}}}'""",
+        " disturbed only where you allow it: " + ENABLE_ECR + " --set node.restartDeviceNodes=true",
     ),
     IssueKind(
         "NodeFailed",
@@ -44,17 +42,22 @@ NODE_KINDS = (
         " it). What the driver saw: " + _DRIVER_LEASE,
     ),
     IssueKind(
+        "NodeRoleMayNotPull",
+        "Nodes pull by the role of their own instances, and it may not, on {NODE} for one: {MESSAGE}",
+        "With credentials for the nodes' account: pullpass aws attach-node-role {CLUSTER} --org {ORG}",
+    ),
+    IssueKind(
         "NodesNotCleaned",
         "Nodes have not given back what Pullpass put there, {NODE} for one: {MESSAGE}",
-        "Start the node, or delete it if it is gone: kubectl --context CONTEXT delete node {NODE} . A node that comes"
-        " back after the removal has ended is cleaned by enabling awsECR once more and disabling it again.",
+        "Start the node (one that comes back after the removal has ended is cleaned by enabling awsECR once more and"
+        " disabling it again), or delete it if it is gone: kubectl --context CONTEXT delete node {NODE}",
     ),
     IssueKind(
         "KubernetesTooOldForServiceAccounts",
         "Kubernetes {VERSION} is too old for `identity: serviceAccount`: 1.34 is the first whose kubelet hands tokens"
         " of workloads to credential providers.",
         "Upgrade the cluster to Kubernetes 1.34 or later, or let all workloads share one identity: "
-        + PATCH
-        + """'{{"settings": {{"awsECR": {{"identity": "shared"}}}}}}'""",
+        + ENABLE_ECR
+        + " --set identity=shared",
     ),
 )

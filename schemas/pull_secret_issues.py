@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.issue_kinds import AGENT_LOG, CONNECT, IssueKind
+from schemas.issue_kinds import AGENT_LOG, IssueKind
 
 _PUBLIC_READ_ONLY = (
     "aws iam attach-role-policy --role-name {ROLE_NAME}"
@@ -73,9 +73,8 @@ PULL_SECRET_KINDS = (
     IssueKind(
         "CustomResourceRefused",
         "A custom resource cannot be served as it stands: {MESSAGE}",
-        "Mend what its conditions say: "
+        "Mend what its conditions say; where the resource itself is not known, connect the cluster again. What they say: "
         + _CLAIMS
-        + " -o yaml . Where the resource itself is not known, run: "
-        + CONNECT,
+        + " -o yaml",
     ),
 )

@@ -75,7 +75,9 @@ class Context:
         self, code: str, values: Mapping[str, str] | None = None, *, resources: tuple[str, ...] = ()
     ) -> Issue:
         """The issue with this cluster's values filled in, and `values` over them."""
-        return issues.issue(code, {**self._values(), **(values or {})}, resources=resources)
+        own, said = self._values(), values or {}
+        other = said.get("ROLE_ARN", own.get("ROLE_ARN")) != own.get("ROLE_ARN")
+        return issues.issue(code, {**own, **said}, resources=resources, other_role=other)
 
     def condition(self, kind: str, status: str, reason: str, message: str = "") -> Condition:
         """A condition that changed now; `schemas.status.with_transition_times` keeps the older time."""

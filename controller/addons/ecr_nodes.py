@@ -70,6 +70,8 @@ def verified(context: Context, nodes: ReportedNodes) -> Finding:
     proof = nodes.verified
     if proof.failed:
         code = proof.code if proof.code in issues.KINDS else "PluginFailed"
+        if code == "EcrAccessDenied" and not (context.manifest.aws_ecr or AwsEcr()).role_arn:
+            code = "NodeRoleMayNotPull"
         message = proof.message or "the plugin gives no credentials"
         values = {
             "MESSAGE": message,

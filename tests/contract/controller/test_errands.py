@@ -108,7 +108,7 @@ def test_a_walk_ends_at_the_hop_that_aws_refuses_with_its_remedy(
     result = do(public_hub, ErrandKind.DOCTOR)
 
     assert ("sts", "TrustPolicyMismatch") == failed(result)
-    assert "update-assume-role-policy" in result["hops"][-1]["remedy"]
+    assert "pullpass aws setup" in result["hops"][-1]["remedy"]
     assert ["ecr", "registry"] == result["notWalked"]
 
 

@@ -15,7 +15,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with pytest.MonkeyPatch.context() as patch:
         be_impatient(patch)
         with scene(tmp_path_factory.mktemp("setup")) as made:
-            made.broken("RoleArnMissing")
-            made.set_up("--role-name", "pullpass")
+            made.follow(made.broken("RoleArnMissing"))
             made.ready()
             yield made

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import shlex
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 
 import boto3
 import pytest
+import structlog
 import yaml
 from click.testing import CliRunner, Result
 from flask import Flask
@@ -42,6 +44,7 @@ from reconcile.queue import Backoff
 from sandbox.world import SandboxCluster, World
 from tests.contract.controller.harness import admin_access
 from tests.unit.agent.cell import Replica, eventually
+from web.presentation import remedy_parts
 
 ACCOUNT, OTHER = "123456789012", "210987654321"
 REGION = "eu-central-1"
@@ -166,18 +169,11 @@ class Scene:
         """`pullpass aws setup`; what it printed."""
         return self.pullpass("aws", "setup", NAME, "--yes", *more, account=account).stdout
 
-    def paste(self, command: str) -> None:
-        """A remedy, as it is printed, into a shell."""
-        environment = {"PATH": os.environ["PATH"], **self.environment()}
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        assert 0 == done.returncode, done.stderr
+    def follow(self, remedy: str, *, account: str = ACCOUNT) -> str:
+        """Runs the command that a remedy ends with, as it is printed; what that printed."""
+        program, *words = shlex.split(remedy_parts(remedy)["command"])
+        assert "pullpass" == program
+        return self.pullpass(*words, *(["--yes"] if words[0] == "aws" else []), account=account).stdout
 
     @property
     def iam(self) -> Any:
@@ -272,7 +268,8 @@ def serving(app: Flask) -> Iterator[str]:
 
 @contextmanager
 def controlling(database: Database) -> Iterator[None]:
-    """The engine in a thread."""
+    """The engine in a thread, its log on stderr: stdout is the command's that runs beside it."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     settings = ControllerSettings(
         agent_image="registry.example.org/pullpass@sha256:1",
         public_url=f"https://{PUBLIC_HOST}",
@@ -288,6 +285,7 @@ def controlling(database: Database) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(30)
+        structlog.reset_defaults()
 
 
 @contextmanager

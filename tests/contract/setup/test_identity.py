@@ -17,8 +17,7 @@ def test_no_oidc_provider(stage: Scene) -> None:
     arn = stage.provider_arn()
     stage.in_iam(lambda iam: iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn))
     stage.look_again()
-    stage.broken("OidcProviderMissing")
-    assert "create" in stage.set_up()
+    assert "create" in stage.follow(stage.broken("OidcProviderMissing"))
     stage.ready()
 
 
@@ -30,8 +29,7 @@ def test_an_audience_that_is_not_allowed(stage: Scene) -> None:
         )
     )
     stage.look_again()
-    stage.broken("AudienceNotAllowed")
-    assert "allow audience sts.amazonaws.com" in stage.set_up()
+    assert "allow audience sts.amazonaws.com" in stage.follow(stage.broken("AudienceNotAllowed"))
     stage.ready()
 
 
@@ -63,15 +61,13 @@ def test_sts_that_is_not_active_in_the_region(stage: Scene) -> None:
 def test_a_private_issuer_is_published_by_the_hub_and_set_up(stage: Scene) -> None:
     stage.sign_as(PRIVATE_ISSUER, ISSUER)
     stage.look_again()
-    stage.paste(stage.broken("IssuerNotUsable").partition(": ")[2])
+    stage.follow(stage.broken("IssuerNotUsable"))
     flags = stage.broken("IssuerNotSwitched").partition(": ")[2].split()
     issuers = [flag.partition("=")[2] for flag in flags if flag.startswith("--service-account-issuer=")]
     stage.sign_as(*issuers, ISSUER)
-    stage.broken("OidcProviderMissing")
-    stage.set_up()
+    stage.follow(stage.broken("OidcProviderMissing"))
     stage.ready()
     stage.sign_as(ISSUER)
     stage.patch({"settings": {"awsWorkloadIdentity": {"issuer": "cluster"}}})
-    stage.broken("TrustPolicyMismatch")
-    stage.set_up()
+    stage.follow(stage.broken("TrustPolicyMismatch"))
     stage.ready()

@@ -15,8 +15,7 @@ LOGIN_ONLY = {
 def test_no_permission_to_log_in_to_ecr(stage: Scene) -> None:
     stage.in_iam(lambda iam: iam.delete_role_policy(RoleName="pullpass", PolicyName=POLICY))
     stage.look_again()
-    stage.broken("EcrAccessDenied")
-    assert POLICY in stage.set_up()
+    assert POLICY in stage.follow(stage.broken("EcrAccessDenied"))
     stage.ready()
 
 
@@ -27,8 +26,7 @@ def test_no_permission_on_the_repository(stage: Scene) -> None:
         )
     )
     stage.look_again()
-    stage.broken("RegistryAccessDenied")
-    assert "ecr:BatchGetImage" in stage.set_up()
+    assert "ecr:BatchGetImage" in stage.follow(stage.broken("RegistryAccessDenied"))
     stage.ready()
 
 

