@@ -52,23 +52,30 @@ class Share:
     only_hold: bool = False
 
 
+@dataclass(frozen=True)
+class Leftover:
+    """What could not be taken back, and why; without a `secret` it is the reference of a service account."""
+
+    refusal: NotFilled
+    secret: SecretView | None = None
+
+
 @dataclass
 class Brought:
     """What came of a visit.
 
-    `good_until` and `refused` are by claim. `leftover` is why something could not be taken back. `failure` is to be
-    tried again; all that did not hang on it was done.
+    `good_until` and `refused` are by claim. `failure` is to be tried again; all that did not hang on it was done.
     """
 
     good_until: dict[ClaimKey, datetime | None] = field(default_factory=dict)
     refused: dict[ClaimKey, NotFilled] = field(default_factory=dict)
-    leftover: NotFilled | None = None
+    leftovers: list[Leftover] = field(default_factory=list)
     failure: Exception | None = None
 
     @property
     def to_retry(self) -> tuple[NotFilled, ...]:
         """What may change without an event that we see."""
-        refusals = (*self.refused.values(), *([self.leftover] if self.leftover else []))
+        refusals = (*self.refused.values(), *(left.refusal for left in self.leftovers))
         return tuple(refusal for refusal in refusals if refusal.retry)
 
 
@@ -115,10 +122,13 @@ class Filling:
                 stands, brought.good_until[claim.key] = self._fill(namespace, share, cluster_uid, now)
                 if stands:
                     referred[name] = claim
+        unreferred = False
         with _collected(brought, [claim.key for claim in referred.values()]):
             self._each_account(namespace, referred, kept - referred.keys())
-            for name, found in ours.items():
-                if name not in kept:
+            unreferred = True
+        for name, found in ours.items():
+            if unreferred and name not in kept:
+                with _collected(brought, [], left=found):
                     self._delete(found)
         return brought
 
@@ -258,7 +268,9 @@ class Filling:
 
 
 @contextmanager
-def _collected(brought: Brought, claims: Sequence[ClaimKey]) -> Iterator[None]:
+def _collected(
+    brought: Brought, claims: Sequence[ClaimKey], *, left: SecretView | None = None
+) -> Iterator[None]:
     """Notes what went wrong and goes on: one claim's trouble is none of the others'."""
     try:
         yield
@@ -267,7 +279,7 @@ def _collected(brought: Brought, claims: Sequence[ClaimKey]) -> Iterator[None]:
             brought.good_until[key] = None
             brought.refused[key] = refusal
         if not claims:
-            brought.leftover = refusal
+            brought.leftovers.append(Leftover(refusal, left))
     except Fenced:
         raise
     except (Retryable, KubeError) as failure:

@@ -22,17 +22,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class NamespaceResult:
-    """One namespace brought to what the plan of that `serial` says; `error` is what keeps us from taking back."""
+    """One namespace brought to what the plan of that `serial` says; `leftovers` could not be taken back."""
 
     serial: int
     outcomes: Mapping[ClaimKey, Outcome] = field(default_factory=dict)
-    error: NamespaceError | None = None
+    leftovers: tuple[NamespaceError, ...] = ()
 
     @property
     def errors(self) -> tuple[NamespaceError, ...]:
         """All that is wrong there."""
-        found = (*(outcome.error for outcome in self.outcomes.values()), self.error)
-        return tuple(error for error in found if error is not None)
+        found = (outcome.error for outcome in self.outcomes.values())
+        return (*(error for error in found if error is not None), *self.leftovers)
 
 
 class NamespaceResults:

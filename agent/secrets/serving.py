@@ -8,7 +8,7 @@ from agent.events import Events
 from agent.metrics import Metrics
 from agent.secrets import pull_secret
 from agent.secrets.claims import ClaimSource
-from agent.secrets.filling import Brought, Filling, Share
+from agent.secrets.filling import Brought, Filling, Leftover, Share
 from agent.secrets.plan import Plan
 from agent.secrets.pool import CredentialPool
 from agent.secrets.pull_secret import SecretView
@@ -90,16 +90,22 @@ class Serving:
                 brought.good_until.get(key),
                 NamespaceError(namespace, refusal.code, refusal.message, secret, word) if refusal else None,
             )
-        left = brought.leftover
-        result = NamespaceResult(
-            plan.serial, outcomes, NamespaceError(namespace, left.code, left.message) if left else None
-        )
+        leftovers = tuple(_not_taken_back(namespace, left) for left in brought.leftovers)
+        result = NamespaceResult(plan.serial, outcomes, leftovers)
         before = self._results.put(namespace, result)
         known = set(before.errors) if before is not None else set()
         for error in result.errors:
             self._metrics.failed(error.code)
             if error not in known:
                 self._events.say(_secret(namespace, error.secret), error.code, error.message, warning=True)
+
+
+def _not_taken_back(namespace: str, left: Leftover) -> NamespaceError:
+    code, message = left.refusal.code, left.refusal.message
+    if left.secret is None:
+        return NamespaceError(namespace, code, message)
+    claim = pull_secret.word_of(pull_secret.claim_of(left.secret))
+    return NamespaceError(namespace, code, message, left.secret.name, claim)
 
 
 def _secret(namespace: str, name: str) -> Object:

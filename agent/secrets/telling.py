@@ -179,8 +179,8 @@ class Telling:
 
     def _own_errors(self, plan: Plan) -> list[NamespaceError]:
         found = [outcome.error for claim in plan.own_claims for outcome in self._results.of(claim).values()]
-        left = [result.error for result in self._results.all().values()]
-        return [error for error in (*found, *left) if error is not None]
+        left = [error for result in self._results.all().values() for error in result.leftovers]
+        return [*(error for error in found if error is not None), *left]
 
     def _all_visited(self, plan: Plan) -> bool:
         visited = {name for name, result in self._results.all().items() if result.serial == plan.serial}

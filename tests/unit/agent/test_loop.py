@@ -4,9 +4,10 @@ import json
 import pytest
 
 from agent.secrets.service_accounts import MARK
+from controller.agent_rights import SECRETS_ROLE, WIDE_SECRETS_ROLE
 from kube.objects import NAMESPACE, SECRET, SERVICE_ACCOUNT, Object
 from schemas.addons.aws_ecr import PullSecret
-from tests.unit.agent.cell import ACCOUNT, AUDIENCE, CLUSTER_RULES, HOST, OURS, RBAC, Cell, eventually
+from tests.unit.agent.cell import ACCOUNT, AUDIENCE, CLUSTER_RULES, HOST, OURS, RBAC, ROLES, Cell, eventually
 
 
 def test_it_fills_selected_namespaces_with_a_password_that_aws_issued(running: Cell) -> None:
@@ -112,6 +113,26 @@ def test_a_namespace_that_refuses_a_write_is_reported_in_the_words_of_the_server
         ("shop", "NamespaceWriteRefused")
     ]
     assert "secret pullpass-ecr in namespace shop cannot be written" in report.namespace_errors[0].message
+
+
+def test_a_secret_that_cannot_be_taken_back_is_reported_by_its_own_name_and_harms_no_other(
+    running: Cell,
+) -> None:
+    running.reconfigure(pull_secret=PullSecret(name="old"), wide_secrets=True)
+    eventually(lambda: running.references("default") == ["old"])
+    for name in (SECRETS_ROLE, WIDE_SECRETS_ROLE):
+        rules = [
+            {**rule, "verbs": [verb for verb in rule["verbs"] if verb != "delete"]}
+            for rule in ROLES[name]["rules"]
+        ]
+        running.apply("ClusterRole", name, api=f"{RBAC}/v1", rules=rules)
+    running.reconfigure(pull_secret=PullSecret(), wide_secrets=True)
+    report = running.reported(lambda report: bool(report.namespace_errors))
+    [error] = report.namespace_errors
+    assert (error.namespace, error.secret, error.claim) == ("default", "old", "add-on")
+    assert "secret old in namespace default cannot be deleted" in error.message
+    assert running.served("default")
+    running.reported(lambda report: report.namespaces_ready == report.namespaces_selected == 1)
 
 
 def test_while_aws_is_down_the_old_secret_stays(running: Cell) -> None:
