@@ -58,6 +58,7 @@ def of_cluster(cluster: Json) -> dict[str, Any]:
     commands = {}
     if policy is not None:
         commands = _commands(role, policy, permissions, url, audience)
+    items = checklist(registries, commands)
     return {
         "provider_url": url,
         "audience": audience,
@@ -68,14 +69,19 @@ def of_cluster(cluster: Json) -> dict[str, Any]:
         "sharers": len(policy["Statement"]) if policy is not None else 0,
         "permissions": permissions,
         "permissions_markup": highlighting.highlighted(permissions) if permissions is not None else "",
-        "checklist": checklist(registries, commands),
+        "checklist": items,
+        "open": any(item.mark is not Mark.DONE for item in items),
         "iam": registries.get("iam"),
     }
 
 
 def checklist(registries: Json, commands: Mapping[str, str]) -> tuple[Item, ...]:
     """What AWS needs for awsECR; done only where a walk from inside the cluster came past it."""
+    refused = registries.get("refusedSoFar")
+    refused = refused if refused and refused["code"] in ISSUES else None
     codes = {issue["code"]: issue["message"] for issue in registries["issues"]}
+    if refused:
+        codes = {refused["code"]: f"Refused so far: {refused['message']}"}
     verified = any(
         condition["type"] == "CredentialsVerified" and condition["status"] == "True"
         for condition in registries["conditions"]
@@ -85,7 +91,8 @@ def checklist(registries: Json, commands: Mapping[str, str]) -> tuple[Item, ...]
     for index, (key, title, wrong) in enumerate(_ITEMS):
         command = commands.get(key, "")
         if index == failing:
-            mark, words = Mark.FAILED, next(codes[code] for code in codes if code in wrong)
+            mark = Mark.BUSY if refused else Mark.FAILED
+            words = next(codes[code] for code in codes if code in wrong)
         elif (verified and failing is None) or (failing is not None and index < failing):
             mark, words, command = Mark.DONE, "Seen from inside the cluster.", ""
         else:

@@ -33,6 +33,7 @@ _TOLD = {
     "on": "Switched on. What happens appears below.",
     "off": "Switched off. Pullpass takes back what it installed.",
     "mended": "The remedy was applied. What happens appears below.",
+    "looking": "Looking now. What is found appears below.",
 }
 
 
@@ -54,6 +55,18 @@ def live(name: str) -> Response:
     scene = _scene(cluster, events)
     news = "" if request.args.get("stood") == scene["stood"] else _news(scene)
     return make_response(render_template("cluster_live.html", **scene, news=news))
+
+
+def look(name: str) -> Response | str | tuple[str, int]:
+    """Has the cluster looked at now: somebody mended something. With scripts the page stays where it is scrolled to."""
+    try:
+        context().api.call(principal(), "POST", "mk8s", name, "-look")
+    except Refused as refused:
+        return _refused(name, refused)
+    if request.headers.get("HX-Request") == "true":
+        scene = _scene(*_read(name))
+        return make_response(render_template("cluster_live.html", **scene, news=_TOLD["looking"]))
+    return redirect(f"/clusters/{name}?told=looking", HTTPStatus.SEE_OTHER)
 
 
 def switch(name: str, add_on: str) -> Response | str | tuple[str, int]:
@@ -188,6 +201,8 @@ def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
         "conditions": _conditions(status),
         "may_edit": who.role >= Role.EDITOR and editable,
         "may_connect": who.role >= Role.ADMIN and editable,
+        "may_look": who.role >= Role.EDITOR and status["connected"],
+        "looking": soon,
         "pause": "1s" if soon and status["connected"] else "4s",
         "behind": behind,
         "stood": " ".join([status["standing"], *(str(each["status"]["state"]) for each in add_ons)]),
@@ -249,6 +264,7 @@ def _issues(cluster: Json) -> list[dict[str, Any]]:
                 "form": remedy if remedy is not None and role >= remedy.role else None,
                 "needs_role": "" if remedy is None or role >= remedy.role else remedy.role.name.lower(),
                 "by_connecting": issue["code"] in remedies.BY_CONNECTING,
+                "by_looking": issue["code"] not in remedies.NOT_BY_LOOKING,
                 "flags": _FLAG.findall(issue["remedy"]) if issue["code"] == "IssuerNotSwitched" else [],
                 "keys": _keys(cluster["name"]) if issue["code"] == "IssuerKeysChanged" else None,
             }
@@ -280,4 +296,5 @@ PAGES = (
     Page("GET", "/clusters/<name>/add-ons/<add_on>/off", ask_before_switching_off, Role.EDITOR),
     Page("POST", "/clusters/<name>/add-ons/<add_on>", switch, Role.EDITOR),
     Page("POST", "/clusters/<name>/mend", mend, Role.EDITOR),
+    Page("POST", "/clusters/<name>/look", look, Role.EDITOR),
 )

@@ -99,7 +99,11 @@ def _found(number: int) -> str:
 def _row(cluster: Json) -> dict[str, Any]:
     status = cluster["status"]
     add_ons = status["addOns"]
+    connected = status["connected"]
     issues = [*status["issues"], *(issue for add_on in add_ons.values() for issue in add_on["issues"])]
+    issues = [
+        issue for issue in issues if connected or issue["code"] != "ConnectionMissing"
+    ]  # the state says it
     provider, details = next(iter(cluster["spec"]["provider"].items()))
     return {
         "name": cluster["name"],
@@ -111,7 +115,7 @@ def _row(cluster: Json) -> dict[str, Any]:
         "place": (details.get("region") or details.get("location") or "")
         if isinstance(details, dict)
         else "",
-        "add_ons": [(key, add_ons[key]["state"]) for key in sorted(add_ons)],
+        "add_ons": [(key, add_ons[key]["state"] if connected else "NotConnected") for key in sorted(add_ons)],
         "expires_at": status["credentialsExpireAt"],
         "last_seen": status["lastSeen"],
     }

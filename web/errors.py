@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from fleet.errors import DatabaseUnavailable
 from web.api import Refused
+from web.journey import sentence
 
 _WORDS = {
     HTTPStatus.NOT_FOUND: ("Nothing is here", "The address may be mistyped, or what stood here was removed."),
@@ -38,7 +39,7 @@ def answer(error: Exception) -> Response:
         )
     if isinstance(error, Refused):
         heading = "Nothing is here" if error.status == HTTPStatus.NOT_FOUND else "That was refused"
-        return refuse(HTTPStatus(error.status), heading, error.message)
+        return refuse(HTTPStatus(error.status), heading, f"{sentence(error.message).rstrip('.')}.")
     if (
         isinstance(error, HTTPException)
         and error.code is not None

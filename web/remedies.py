@@ -86,6 +86,8 @@ BY_CODE: Mapping[str, Remedy] = {
 BY_CONNECTING = frozenset(
     {"ConnectionMissing", "ConnectionExpiring", "CredentialRefused", "ClusterUnreachable", "RightsMissing"}
 )
+# What these wait for is told to the hub, which notices by itself.
+NOT_BY_LOOKING = frozenset({"ConnectionMissing", "RoleArnMissing", "PublicUrlMissing", "TrustPolicyTooLong"})
 _BY_KEY = {remedy.key: remedy for remedy in BY_CODE.values()}
 
 

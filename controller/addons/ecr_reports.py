@@ -38,6 +38,7 @@ REPORT_LIFE = timedelta(minutes=30)  # an agent that is well writes more often
 AGENT_SUBJECT = subject(NAMESPACE_NAME, AGENT_ACCOUNT)
 
 _OWN_CLAIMS = frozenset({"", "add-on", "public"})
+_HOP_NAMES = {"sts": "STS", "ecr": "ECR"}
 # A code of an agent newer than this hub: what is known is the hop.
 _CODE_OF_HOP = {"token": "TokenUnreadable", "sts": "StsRefused", "ecr": "EcrRefused"}
 
@@ -110,7 +111,7 @@ def verify(context: Context, report: AgentReport | None) -> Finding:
         return Finding(
             "False",
             code,
-            f"{failed.name}: {words}",
+            f"{_HOP_NAMES.get(failed.name, failed.name)}: {words}",
             (
                 context.issue(
                     code,

@@ -145,6 +145,49 @@ def test_a_failure_is_read_and_its_remedy_followed_until_ready(world: ConsoleWor
         expect(window.page.locator("section.notice")).to_have_count(0)
 
 
+@pytest.mark.parametrize(("width", "scripts"), [(1600, True), (360, True), (1600, False)])
+def test_what_somebody_mended_is_looked_at_when_they_say_so(
+    world: ConsoleWorld, new_window: Open, width: int, scripts: bool
+) -> None:
+    name = f"mended-{width}-{'with' if scripts else 'without'}"
+    cluster = world.add_cluster(name, provider="hetzner", add_ons=both(name))
+    window = new_window(width=width, scripts=scripts)
+    page = window.page
+    window.go(f"/clusters/{name}")
+    window.state("awsECR", "Ready")
+    cluster.take_down()
+    page.get_by_role("button", name="Check now", exact=True).click()
+    window.shows("Cluster unreachable")
+    cluster.bring_up()
+    page.get_by_role("button", name="I have done this: check now").first.click()
+    window.state("awsECR", "Ready")
+    window.shows("Look requested")
+    expect(page.locator("section.notice")).to_have_count(0)
+
+
+def test_a_live_page_says_when_its_hub_is_away_and_goes_on_when_it_is_back(
+    world: ConsoleWorld, new_window: Open
+) -> None:
+    world.add_cluster("watched", provider="hetzner")
+    window = new_window(width=360)
+    for path in ("/clusters", "/clusters/watched", "/fleet"):
+        window.go(path)
+        window.context.set_offline(True)
+        expect(window.page.get_by_role("alert")).to_contain_text("The hub does not answer.")
+        assert [] == window.complaints_of_axe()
+        assert 0 == window.overflow()
+        window.context.set_offline(False)
+        expect(window.page.get_by_role("alert")).to_be_hidden()
+    assert [] == [each for each in window.complaints if "htmx:" not in each and "DISCONNECTED" not in each]
+    window.complaints.clear()
+
+
+def test_the_sessions_are_reached_from_every_page_at_every_width(new_window: Open) -> None:
+    window = new_window(width=360)
+    window.page.get_by_role("link", name="acme · bootstrap (admin)").click()
+    window.shows("this one")
+
+
 _SPEC = {"version": "1.34.4", "provider": {"generic": {"location": "aws-eu-central-1"}}}
 
 

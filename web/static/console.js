@@ -36,6 +36,22 @@
     }, 1600);
   });
 
+  // A live page whose hub is away says so, instead of showing what was as what is.
+  const away = document.getElementById("away");
+  const gone = (event) => {
+    if (event.detail.xhr.status && event.detail.xhr.status < 500) return;
+    if (!away.hidden) return;
+    const since = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    away.textContent = `The hub does not answer. This page shows what was true at ${since}, and goes on by itself.`;
+    away.hidden = false;
+  };
+  document.addEventListener("htmx:sendError", gone);
+  document.addEventListener("htmx:timeout", gone);
+  document.addEventListener("htmx:responseError", gone);
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (event.detail.xhr.status < 500) away.hidden = true;
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;

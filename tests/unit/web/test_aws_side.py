@@ -57,6 +57,13 @@ def test_nothing_is_marked_before_it_was_seen() -> None:
     assert ["waiting"] * 4 == marks()
 
 
+def test_what_is_refused_so_far_is_asked_again_and_what_comes_before_it_is_done() -> None:
+    refused = {"code": "TrustPolicyMismatch", "message": "no", "until": "2026-11-22T06:00:00Z"}
+    assert ["done", "done", "busy", "waiting"] == marks(
+        refusedSoFar=refused, issues=issue("OidcProviderMissing")
+    )
+
+
 def test_a_verified_pull_marks_all() -> None:
     assert ["done"] * 4 == marks(conditions=VERIFIED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,71 @@ def test_whether_iam_itself_was_read_is_said(
     connected(console)
     report(console, ecr(State.READY, iam=iam))
     assert shown in words(browser.get(PAGE).text)
+
+
+def test_a_look_is_asked_for_and_told_of(console: Console, browser: Browser) -> None:
+    connected(console)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    before = console.hub.stored("demo").generation
+    answer = browser.send(f"{PAGE}/look")
+    assert f"{PAGE}?told=looking" == answer.headers["Location"]
+    assert before + 1 == console.hub.stored("demo").generation
+    assert "Looking now." in browser.text(answer.headers["Location"])
+
+
+def test_with_scripts_a_look_is_answered_by_the_live_part_alone(console: Console, browser: Browser) -> None:
+    connected(console)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    answer = browser.client.post(
+        f"{PAGE}/look", data={"form_key": browser.form_key}, headers={"HX-Request": "true"}
+    )
+    assert answer.text.lstrip().startswith('<div id="live"')
+    assert "Checking…" in answer.text
+
+
+def test_each_issue_that_is_mended_elsewhere_offers_to_check_now(console: Console, browser: Browser) -> None:
+    connected(console)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    page = browser.get(PAGE).text
+    assert 'id="look-issue-TrustPolicyMismatch"' in page
+    assert 'id="look-aws"' in page
+
+
+@pytest.mark.parametrize("code", ["RoleArnMissing", "IssuerNotUsable"])
+def test_what_is_mended_on_the_page_itself_does_not_offer_it(
+    console: Console, browser: Browser, code: str
+) -> None:
+    connected(console)
+    report(console, ecr(State.BLOCKED, code))
+    assert f"look-issue-{code}" not in browser.get(PAGE).text
+
+
+def test_nothing_is_looked_at_by_a_viewer(console: Console) -> None:
+    connected(console)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    viewer = console.browser("viewer")
+    assert "/look" not in viewer.get(PAGE).text
+    assert 403 == viewer.send(f"{PAGE}/look").status_code
+
+
+def test_a_look_at_what_is_not_connected_is_refused_on_the_page(console: Console, browser: Browser) -> None:
+    console.hub.put(manifest())
+    answer = browser.send(f"{PAGE}/look")
+    assert (422, True) == (answer.status_code, "is not connected" in words(answer.text))
+
+
+def test_what_aws_refuses_so_far_is_said_and_until_when_it_is_asked_again(
+    console: Console, browser: Browser
+) -> None:
+    connected(console)
+    refused = {"code": "TrustPolicyMismatch", "message": "Not authorized", "until": "2026-11-22T05:40:50Z"}
+    found = ecr(State.INSTALLING, refusedSoFar=refused)
+    unproven = replace(found.conditions[-1], status="Unknown")
+    report(console, replace(found, conditions=(*found.conditions[:-1], unproven)))
+    text = browser.text(PAGE)
+    assert "AWS refuses so far: Not authorized." in text
+    assert "for the last time in" in text
+    assert "Refused so far: Not authorized" in text
 
 
 def test_the_policy_is_downloaded_as_the_api_gives_it(console: Console, browser: Browser) -> None:
