@@ -154,7 +154,7 @@ def states(world: ConsoleWorld) -> ConsoleWorld:
 
 @pytest.fixture(scope="module")
 def tour(chromium: Browser, states: ConsoleWorld) -> Iterator[Window]:
-    window = open_window(chromium, states)
+    window = open_window(chromium, states, reduced_motion="reduce")  # axe would see colours on their way
     yield window
     window.context.close()
     assert "" == states.failures()

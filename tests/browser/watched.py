@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from tests.browser.world import ConsoleWorld
 
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)  # five seconds otherwise, which a busy machine may need for a page
 # Chromium says so of any answer with such a status; that the page shows is what counts.
 _EXPECTED = "Failed to load resource: the server responded with a status of"
 # What Chromium would like a form for one password to have, for its password manager.
@@ -39,12 +40,13 @@ class Window:
         self.page.get_by_label("Token").fill(token)
         self.page.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("heading", level=1)).to_be_visible()
+        self.page.wait_for_load_state()
 
     def shows(self, words: str, *, within: str = "main") -> None:
         """Waits until the page shows `words`; without scripts a person reloads it, and so does this."""
         place = self.page.locator(within).first
         if self.scripts:
-            expect(place).to_contain_text(words, timeout=PATIENCE_MS)
+            expect(place).to_contain_text(words)
             return
 
         def seen() -> bool:
@@ -110,7 +112,7 @@ def open_window(
     )
     if scripts:
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=world.origin)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     window = Window(world, context, context.new_page(), scripts)
 
     def heard(message: ConsoleMessage) -> None:

@@ -44,7 +44,7 @@ PUBLIC_HOST = "pullpass.example.com"
 PRIVATE_ISSUER = "https://kubernetes.default.svc.cluster.local"
 ADMIN = "pp_browser_0123456789abcdefghijklmnopqrstuvwx"
 ORG = "acme"
-_TENTHS = 600
+_TENTHS = 1200
 _FLAG = re.compile(r"--service-account-issuer=(\S+)")
 
 
@@ -110,7 +110,7 @@ class ConsoleWorld:
         return "\n".join(line for line in text.splitlines() if '"level": "error"' in line)
 
     def wait(self, look: Callable[[], Any], what: str) -> None:
-        """Looks ten times a second, for a minute at most."""
+        """Looks ten times a second, for two minutes at most."""
         pause = threading.Event()
         for _ in range(_TENTHS):
             if look():
