@@ -9,6 +9,7 @@ import pytest
 import urllib3
 
 from agent.__main__ import USAGE, main
+from cli import children
 from tests.unit.agent.cell import Cell, eventually
 
 
@@ -26,6 +27,7 @@ def start(environment: dict[str, str]) -> "subprocess.Popen[str]":
         env={"PATH": os.environ["PATH"], **environment},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=children.bound(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock taken
     )
 
 

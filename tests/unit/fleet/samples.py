@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from cli import children
 from fleet import cluster_rows
 from fleet.database import Database
 from fleet.records import ClusterKey
@@ -52,6 +54,7 @@ def start_python(program: str, *arguments: str) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=children.bound(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock taken
     )
 
 

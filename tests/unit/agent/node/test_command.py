@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.node import command, settings
+from cli import children
 
 ENVIRONMENT = {
     "PULLPASS_NODE_NAME": "worker-1",
@@ -59,7 +60,11 @@ def test_a_wrong_environment_ends_it_at_once(capsys: pytest.CaptureFixture[str])
 def test_the_process_reports_its_trouble_and_ends_on_sigterm(tmp_path: Path) -> None:
     environment = {**ENVIRONMENT, "PULLPASS_HOST_ROOT": str(tmp_path), "PATH": os.environ["PATH"]}
     with subprocess.Popen(
-        [sys.executable, "-m", "agent", "node"], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "agent", "node"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=children.bound(signal.SIGKILL),  # noqa: PLW1509 - two system calls, no lock taken
     ) as process:
         assert process.stderr is not None
         events = [json.loads(process.stderr.readline()) for _ in range(2)]
