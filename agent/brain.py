@@ -86,6 +86,7 @@ class Brain:
         access = Access(
             server=settings.server,
             certificate_authority=settings.certificate_authority(),
+            certificate_authority_file=settings.kubernetes_ca_file,
             token_file=settings.kubernetes_token_file,
             allow_loopback=settings.on_loopback,
         )

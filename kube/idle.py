@@ -41,6 +41,11 @@ class IdleConnections:
         with self._lock:
             self._pools.pop(id(pool), None)
 
+    def retire(self, pool: HTTPSConnectionPool) -> None:
+        """Nobody asks the pool any more; what it is still asked comes to its end."""
+        self.forget(pool)
+        _close_idle(pool)
+
 
 def _close_idle(pool: HTTPSConnectionPool) -> None:
     """Closes what nobody uses now; the pool stays open and connects anew when asked."""

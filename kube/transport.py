@@ -14,9 +14,10 @@ import os
 import socket
 import ssl
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,12 @@ class Transport:
         self._prefix = server.path.rstrip("/")
         self._where = server.netloc
         _refuse_literal(server.hostname, allow_loopback=access.allow_loopback)
+        self._kept_connections = kept_connections
         self._manager = _manager(access, kept_connections)
         self._pool = _pool(self._manager, access.server)
         self._credential = _Credential(access)
+        self._authority = _ChangingFile(access.certificate_authority_file)
+        self._trusting = threading.Lock()
 
     def request(
         self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -130,6 +134,7 @@ class Transport:
     ) -> BaseHTTPResponse:
         sent = {"Accept": "application/json", "User-Agent": "pullpass", **headers}
         sent.update(self._credential.headers())
+        self._trust()
         with self._failures_named(read_seconds):
             return self._pool.urlopen(
                 method,
@@ -142,6 +147,22 @@ class Transport:
                 preload_content=False,
                 decode_content=False,
             )
+
+    def _trust(self) -> None:
+        """Trusts what the authority's file says now; as long as that is of no use, what it said before."""
+        with self._trusting:
+            authority = self._authority.changed()
+            if authority is None:
+                return
+            try:
+                manager = _manager(
+                    replace(self._access, certificate_authority=authority), self._kept_connections
+                )
+            except errors.Unreachable:
+                return
+            retired, self._manager = self._pool, manager
+            self._pool = _pool(manager, self._access.server)
+        _IDLE.retire(retired)
 
     @contextmanager
     def _failures_named(self, read_seconds: float) -> Iterator[None]:
@@ -180,6 +201,35 @@ class Stream:
         """Drops the connection: what is still under way on it belongs to nobody."""
         self._response.close()
         self._response.release_conn()
+
+
+class _ChangingFile:
+    """A file of text that is exchanged now and then."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._version = self._look()
+
+    def changed(self) -> str | None:
+        """The text where it is another than at the call before; None as well where it cannot be read."""
+        version = self._look()
+        if self._path is None or version is None or version == self._version:
+            return None
+        try:
+            text = Path(self._path).read_text(encoding="ascii")
+        except (OSError, UnicodeError):
+            return None
+        self._version = version
+        return text
+
+    def _look(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            seen = os.stat(self._path)  # noqa: PTH116 - on the path of every request
+        except OSError:
+            return None
+        return seen.st_mtime_ns, seen.st_ino
 
 
 class _Credential:

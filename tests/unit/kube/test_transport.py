@@ -250,6 +250,64 @@ def test_without_its_token_file_nothing_is_sent(
     assert [] == server.seen
 
 
+def test_an_authority_that_was_exchanged_is_trusted_and_the_old_one_no_longer(
+    start_server: Callable[..., TinyServer], open_client: Opener, tmp_path: Path
+) -> None:
+    server, file = start_server(), tmp_path / "ca.crt"
+    stranger = certificates.Authority("stranger").certificate
+    file.write_text(stranger)
+    access = server.access(certificate_authority=stranger, certificate_authority_file=str(file))
+    client = open_client(access)
+    with pytest.raises(errors.Unreachable, match="TLS with"):
+        client.read_path("/version")
+
+    exchange_file(file, server.authority.certificate)
+    client.read_path("/version")
+    exchange_file(file, stranger)
+
+    with pytest.raises(errors.Unreachable, match="TLS with"):
+        client.read_path("/version")
+    assert 1 == len(server.seen)
+
+
+@pytest.mark.parametrize("content", [None, "half of a certif"])
+def test_an_authority_that_cannot_be_read_leaves_the_one_before(
+    server: TinyServer, open_client: Opener, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_text(server.authority.certificate)
+    client = open_client(server.access(certificate_authority_file=str(file)))
+    if content is None:
+        file.unlink()
+    else:
+        exchange_file(file, content)
+
+    client.read_path("/version")
+
+    assert 1 == len(server.seen)
+
+
+def test_an_answer_under_way_survives_the_exchange_of_the_authority(
+    server: TinyServer, open_client: Opener, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.crt"
+    file.write_text(server.authority.certificate)
+    client = open_client(server.access(certificate_authority_file=str(file)))
+    stream = client._transport.stream("/slow", headers={}, read_timeout_seconds=5)
+    exchange_file(file, server.authority.certificate)
+    client.read_path("/version")
+
+    assert b"{}" == stream.read()
+    stream.close()
+
+
+def exchange_file(file: Path, content: str) -> None:
+    """In one step, as the kubelet does it."""
+    written = file.with_suffix(".new")
+    written.write_text(content)
+    written.rename(file)
+
+
 class Proxy(threading.Thread):
     """Takes one CONNECT, remembers it, and pipes, or refuses with `status`."""
 
