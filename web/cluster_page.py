@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -15,11 +16,13 @@ from flask import make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from fleet.records import Role
+from schemas.times import parse_time
 from web import aws_setup, aws_side, highlighting, journey, remedies
 from web.api import Json, Refused
 from web.routing import Page, context, principal
 
 _EVENTS_SHOWN = 6
+_HEEDED_WITHIN = timedelta(seconds=30)
 _FLAG = re.compile(r"--service-account-\S+")
 # What each add-on is for, in the words of somebody who has never heard of it.
 PURPOSES = {
@@ -50,7 +53,7 @@ def live(name: str) -> Response:
         if refused.status != HTTPStatus.NOT_FOUND:
             raise
         return make_response(render_template("cluster_gone.html", name=name))
-    if request.args.get("seen") == _digest(cluster, events):
+    if request.args.get("seen") == _digest(cluster, events, unheeded=_is_unheeded(cluster, events)):
         return Response(status=HTTPStatus.NO_CONTENT)
     scene = _scene(cluster, events)
     news = "" if request.args.get("stood") == scene["stood"] else _news(scene)
@@ -173,8 +176,20 @@ def _read(name: str) -> tuple[Json, list[Json]]:
     return api.get(who, "mk8s", name), events
 
 
-def _digest(cluster: Json, events: list[Json]) -> str:
-    return _mark([cluster, [event["id"] for event in events]])
+def _digest(cluster: Json, events: list[Json], *, unheeded: bool) -> str:
+    return _mark([cluster, [event["id"] for event in events], unheeded])
+
+
+def _is_behind(status: Json) -> bool:
+    """Whether a change, or a look that was asked for, has not been acted on."""
+    return bool(status["connected"] and status.get("observedGeneration", 0) < status["generation"])
+
+
+def _is_unheeded(cluster: Json, events: list[Json]) -> bool:
+    """Whether that has been so for longer than a controller that runs would leave it."""
+    moments = [cluster["lastModified"], *(event["created"] for event in events[:1])]
+    waited = context().now() - max(parse_time(moment) for moment in moments)
+    return _is_behind(cluster["status"]) and waited > _HEEDED_WITHIN
 
 
 def _mark(content: Json) -> str:
@@ -186,7 +201,7 @@ def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
     """All that the page and its live part show."""
     who, status = principal(), cluster["status"]
     add_ons = [_add_on(cluster, key) for key in reversed(PURPOSES)]
-    behind = status["connected"] and status.get("observedGeneration", 0) < status["generation"]
+    behind, unheeded = _is_behind(status), _is_unheeded(cluster, events)
     soon = behind or "removal" in status or journey.under_way([each["status"] for each in add_ons])
     editable = "removal" not in status
     return {
@@ -203,10 +218,12 @@ def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
         "may_connect": who.role >= Role.ADMIN and editable,
         "may_look": who.role >= Role.EDITOR and status["connected"],
         "looking": soon,
+        "looked_at": next((each["created"] for each in events if each["reason"] == "LookRequested"), None),
         "pause": "1s" if soon and status["connected"] else "4s",
         "behind": behind,
+        "unheeded": unheeded,
         "stood": " ".join([status["standing"], *(str(each["status"]["state"]) for each in add_ons)]),
-        "digest": _digest(cluster, events),
+        "digest": _digest(cluster, events, unheeded=unheeded),
         "mark": _mark,
         "sent": {},
     }

@@ -42,7 +42,7 @@
     if (event.detail.xhr.status && event.detail.xhr.status < 500) return;
     if (!away.hidden) return;
     const since = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-    away.textContent = `The hub does not answer. This page shows what was true at ${since}, and goes on by itself.`;
+    away.textContent = `The hub does not answer. This page shows what was true at ${since}, and goes on when the hub is back.`;
     away.hidden = false;
   };
   document.addEventListener("htmx:sendError", gone);
@@ -60,6 +60,15 @@
     event.preventDefault();
     if (target.matches("input")) target.focus();
     else target.click();
+  });
+
+  // What is pressed must still be there when it is let go, or the press is lost: a live page waits with its change.
+  let pressed = false;
+  addEventListener("pointerdown", (event) => { pressed = event.button === 0; }, true);
+  addEventListener("keydown", (event) => { pressed = event.key === " "; }, true);
+  for (const kind of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(kind, () => { pressed = false; }, true);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (pressed && event.detail.requestConfig.elt === event.detail.target) event.detail.shouldSwap = false;
   });
 
   // Tabs are links; with scripts they are what screen readers know as tabs, with one stop for Tab and arrows between.

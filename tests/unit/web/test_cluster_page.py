@@ -92,6 +92,39 @@ def test_with_scripts_a_look_is_answered_by_the_live_part_alone(console: Console
     assert "Checking…" in answer.text
 
 
+def test_after_a_look_an_issue_that_stays_says_when_it_was_looked_at(
+    console: Console, browser: Browser
+) -> None:
+    connected(console)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    browser.send(f"{PAGE}/look")
+    assert "Looked at now" not in browser.text(PAGE)
+    report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
+    assert "Looked at now" in browser.text(PAGE)
+
+
+def test_a_change_that_no_controller_takes_up_is_said_on_a_page_that_is_open(
+    console: Console, browser: Browser
+) -> None:
+    connected(console)
+    page = browser.get(PAGE).text
+    assert "No controller" not in page
+    assert 204 == browser.live(live_address(page)).status_code
+    console.hub.clock.pass_seconds(31)
+    later = browser.live(live_address(page))
+    assert "No controller has taken the last change up yet" in words(later.text)
+    assert 204 == browser.live(live_address(later.text)).status_code
+
+
+def test_a_change_that_was_taken_up_is_not_said_to_wait_however_old_it_is(
+    console: Console, browser: Browser
+) -> None:
+    connected(console)
+    report(console, ecr(State.BLOCKED, "RoleArnMissing"))
+    console.hub.clock.pass_seconds(3600)
+    assert "No controller" not in browser.text(PAGE)
+
+
 def test_each_issue_that_is_mended_elsewhere_offers_to_check_now(console: Console, browser: Browser) -> None:
     connected(console)
     report(console, ecr(State.FAILED, "TrustPolicyMismatch"))
