@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
@@ -34,6 +35,13 @@ _NAME_LIMIT = 253 - 17  # a dot and 16 digits come behind
 _ELSEWHERE = "default"  # where events on objects without a namespace go
 
 _log = structlog.get_logger(__name__)
+
+
+class Speaker(Protocol):
+    """Who says what happens (`Events`), for those who only speak."""
+
+    def say(self, involved: Object, reason: str, message: str, *, warning: bool) -> None:
+        """Has an event on `involved` written; returns at once."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 import structlog
 
@@ -20,6 +19,7 @@ from agent.custom_resources.installed import Installed
 from agent.custom_resources.keys import KeyVersions
 from agent.custom_resources.reckoning import Sum, Understood, Watched
 from agent.custom_resources.resource import Reading, Resource
+from agent.events import Speaker
 from agent.secrets.claims import Claim, ClaimKey, ClaimSource
 from agent.secrets.duties import ClaimStatus, Contribution
 from kube.client import Client
@@ -41,13 +41,6 @@ _SYNC_POLL_SECONDS = 0.5
 _STATUS_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Telling(Protocol):
-    """Who writes events (`agent.events.Events`)."""
-
-    def say(self, involved: Object, reason: str, message: str, *, warning: bool) -> None:
-        """Has an event on `involved` written; returns at once."""
 
 
 class Matter(StrEnum):
@@ -84,7 +77,7 @@ class CustomResources:
     def __init__(
         self,
         client: Client,
-        events: Telling,
+        events: Speaker,
         *,
         changed: Callable[[], None],
         failed: Callable[[str], None],

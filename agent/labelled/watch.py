@@ -8,11 +8,9 @@ the other as the settings change.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import NamedTuple
 
 import structlog
@@ -24,8 +22,9 @@ from agent.labelled.content import TYPE, LabelledView
 from agent.secrets.content import LabelledContent
 from agent.secrets.duties import Contribution
 from agent.secrets.patience import Patience
+from agent.secrets.refusals import NotFilled, refusals_named
 from kube.client import Client
-from kube.errors import ApiError, Conflict, Fenced, Forbidden, Invalid, KubeError, NotFound, ServerError
+from kube.errors import ApiError, Fenced, KubeError, NotFound
 from kube.objects import NAMESPACE, SECRET, Object
 from reconcile.clock import Clock, Random
 from reconcile.outcome import Done, Outcome, RequeueAfter, Retryable
@@ -68,16 +67,6 @@ class Fate:
     uid: str
     filled: bool
     error: NamespaceError | None = None
-
-
-class NotFillable(Exception):
-    """Somebody has to change something; `code` is an issue's; `retry`: it may change without an event that we see."""
-
-    def __init__(self, code: str, message: str, *, retry: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry = retry
 
 
 class LabelledWatch:
@@ -198,7 +187,7 @@ class LabelledWatch:
             return self._look_at_content()
         try:
             return self._serve(key)
-        except NotFillable as no:
+        except NotFilled as no:
             self._failed(no.code)
             self._put(key, self._refused(key, no))
             if no.retry:
@@ -238,7 +227,7 @@ class LabelledWatch:
         """Whether it holds something good now."""
         what = f"secret {key.name} in namespace {key.namespace}"
         if found.type != TYPE:
-            raise NotFillable("SecretNotOurs", f"{what} has type {found.type}, not {TYPE}", retry=False)
+            raise NotFilled("SecretNotOurs", f"{what} has type {found.type}, not {TYPE}", retry=False)
         content = self._content()
         if content is None:
             return found.good(self._clock.now())
@@ -246,11 +235,11 @@ class LabelledWatch:
             return True
         if found.immutable:
             message = f"{what} is immutable, so it cannot be refreshed; make it anew without `immutable`"
-            raise NotFillable("SecretNotOurs", message, retry=False)
+            raise NotFilled("SecretNotOurs", message, retry=False)
         seconds = self._patience.wait_for(key)
         if seconds > 0.0:
             raise Retryable(f"{what} is changed back again and again by somebody else", retry_after=seconds)
-        with _refusals_named(what), self._secrets.writing(*key) as written:
+        with refusals_named(f"{what} cannot be written"), self._secrets.writing(*key) as written:
             body = contents.patch_to_fill(found, content)
             written(self._client.merge_patch(SECRET, key.name, body, namespace=key.namespace))
         if not found.filled:
@@ -271,7 +260,7 @@ class LabelledWatch:
         if found.uid == fate.uid and not found.ending:
             self._say_left(key, found, f"its label {self.labels.secret.key} is gone")
 
-    def _refused(self, key: Key, no: NotFillable) -> Fate:
+    def _refused(self, key: Key, no: NotFilled) -> Fate:
         found = self._secrets.get(*key)
         uid = found.uid if found is not None else ""
         self._say(key, uid, no.code, no.message, warning=True)
@@ -300,21 +289,6 @@ class LabelledWatch:
             "metadata": {"namespace": key.namespace, "name": key.name, "uid": uid},
         }
         self._events.say(involved, reason, message, warning=warning)
-
-
-@contextmanager
-def _refusals_named(what: str) -> Iterator[None]:
-    """Turns the cluster's no into one that the user hears of, and a lost race into another try."""
-    try:
-        yield
-    except (Conflict, NotFound) as error:
-        raise Retryable(f"{what}: it changed meanwhile") from error
-    except (Forbidden, Invalid, ServerError) as error:
-        # Of the server's own troubles only 500 is told: it is what a failing admission webhook makes of a write.
-        if isinstance(error, ServerError) and error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise
-        message = f"{what} cannot be written: {error.message}"
-        raise NotFillable("NamespaceWriteRefused", message, retry=True) from error
 
 
 def _alive(obj: Object) -> bool | None:

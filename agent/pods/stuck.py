@@ -13,10 +13,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from agent.events import Speaker
 from agent.informer import Informer, Scope
 from agent.pods.deciding import ReadySecret, Verdict, decide, ready_secret
 from agent.pods.owners import Rounds, is_job, job_bears_a_failure, replaces
@@ -41,13 +42,6 @@ _GATHERING_SECONDS = 1.0
 _BACKOFF = Backoff(base=5.0, maximum=300.0)
 
 _log = structlog.get_logger(__name__)
-
-
-class Speaker(Protocol):
-    """`agent.events.Events`."""
-
-    def say(self, involved: Object, reason: str, message: str, *, warning: bool) -> None:
-        """Tells of something on an object."""
 
 
 class StuckPods:

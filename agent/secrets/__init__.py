@@ -8,7 +8,7 @@ Who calls whom, from the outside in:
 - `fetching`: one credential for each identity and region, and its proof by a walk (`verification`, `keys`); held in the
   `pool`, stored by `keeping` in the `store`.
 - `filling`: one namespace's secrets (`pull_secret`, `content`) and references (`service_accounts`, `selection`);
-  `patience` limits quarrels with others.
+  `patience` limits quarrels with others, `refusals` tells a no from a lost race.
 - `results`, `report` and `telling`: what came of it, for the hub and for claimants.
 
 Rights are in `controller.agent_rights`. Lists and watches of a kind that resourceNames narrow carry the field selector

@@ -12,35 +12,22 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from http import HTTPStatus
 
 from agent.secrets import content, pull_secret, service_accounts
 from agent.secrets.claims import Claim, ClaimKey
 from agent.secrets.content import LabelledContent, Offer
 from agent.secrets.patience import Patience
 from agent.secrets.pull_secret import SecretView
+from agent.secrets.refusals import NotFilled, refusals_named
 from agent.secrets.selection import selects_account
 from agent.secrets.service_accounts import Account
 from agent.secrets.watching import Views
 from kube.client import Client
-from kube.errors import Conflict, Fenced, Forbidden, Invalid, KubeError, NotFound, ServerError
+from kube.errors import Conflict, Fenced, Forbidden, Invalid, KubeError, NotFound
 from kube.objects import SECRET, SERVICE_ACCOUNT, Object
 from reconcile.outcome import Retryable
 
 _ATTEMPTS = 3
-
-
-class NotFilled(Exception):
-    """A namespace does not have what it should, and somebody there has to change something.
-
-    `code` is an issue code. `retry`: it may change without an event that we see.
-    """
-
-    def __init__(self, code: str, message: str, *, retry: bool) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry = retry
 
 
 @dataclass(frozen=True)
@@ -193,7 +180,7 @@ class Filling:
             # The lock: one that took its place meanwhile, and may not be ours, makes a conflict.
             wanted["metadata"]["resourceVersion"] = found.resource_version
         with (
-            _refusals_named(f"{what} cannot be written"),
+            refusals_named(f"{what} cannot be written"),
             self._views.secrets.writing(namespace, name) as written,
         ):
             try:
@@ -216,7 +203,7 @@ class Filling:
 
     def _delete(self, found: SecretView) -> None:
         what = f"secret {found.name} in namespace {found.namespace}"
-        with _refusals_named(f"{what} cannot be deleted"):
+        with refusals_named(f"{what} cannot be deleted"):
             self._client.delete(SECRET, found.name, namespace=found.namespace, uid=found.uid)
 
     def _each_account(self, namespace: str, referred: Mapping[str, Claim], kept: Collection[str]) -> None:
@@ -243,7 +230,7 @@ class Filling:
         what = f"service account {name} in namespace {namespace}"
         self._be_patient(what, (tuple(sorted(wanted)), tuple(sorted(kept))))
         with (
-            _refusals_named(f"{what} cannot be changed"),
+            refusals_named(f"{what} cannot be changed"),
             self._views.accounts.writing(namespace, name) as written,
         ):
             for _ in range(_ATTEMPTS):
@@ -284,19 +271,3 @@ def _collected(
         raise
     except (Retryable, KubeError) as failure:
         brought.failure = brought.failure or failure
-
-
-@contextmanager
-def _refusals_named(what: str) -> Iterator[None]:
-    """Turns the cluster's no into one that the user hears of, and a lost race into another try."""
-    try:
-        yield
-    except (Forbidden, Invalid) as error:
-        raise NotFilled("NamespaceWriteRefused", f"{what}: {error.message}", retry=True) from error
-    except ServerError as error:
-        # 500 is what an admission webhook that fails makes of a write; the others pass with the API server's trouble.
-        if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise
-        raise NotFilled("NamespaceWriteRefused", f"{what}: {error.message}", retry=True) from error
-    except (Conflict, NotFound) as error:
-        raise Retryable(f"{what}: it changed meanwhile") from error
