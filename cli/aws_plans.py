@@ -57,10 +57,11 @@ def output_option(function: Function) -> Function:
 
 
 class Refused(click.ClickException):
-    """AWS said no; exit code 1."""
+    """AWS said no, or was not asked at all; exit code 1."""
 
     def __init__(self, failure: SetupFailure) -> None:
-        super().__init__(f"AWS refused {failure.action}: {failure.message}")
+        words = f"AWS refused {failure.action}" if failure.code else f"{failure.action} failed"
+        super().__init__(f"{words}: {failure.message}")
 
 
 def check_may_ask(*, dry_run: bool, yes: bool, output_format: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from aws.setup.steps import Plan
 from aws.setup.wanted import PermissionsKind, Wanted
 from cli import aws_plans, aws_wanted, output, session
 from cli.aws_wanted import Choices
-from cli.hub import Hub
+from cli.hub import Hub, HubError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -111,8 +112,7 @@ def setup(
             if not yes:
                 click.confirm(f"Do this in AWS account {wanted.role.account} as {looked.caller}?", abort=True)
             aws_plans.carry_out(looked.client, plan.steps, quiet=not for_people)
-        if looked.is_new:
-            _tell_the_hub(hub, name, str(wanted.role), yes=yes, quiet=not for_people)
+        _tell_the_hub(hub, name, looked, yes=yes, quiet=not for_people)
     if for_people:
         for line in aws_plans.for_the_other_sides(wanted.other_sides):
             click.echo(line)
@@ -134,7 +134,8 @@ def status(
         aws_plans.show(plan)
         aws_plans.check_possible(plan)
         if plan.steps:
-            click.echo(f"  do: pullpass aws setup {name}", err=True)
+            new = f" --role-name {role_name}" if looked.is_new else ""
+            click.echo(f"  do: pullpass aws setup {name}{new}", err=True)
         else:
             click.echo(f"AWS account {wanted.role.account} holds all that {name} needs.")
     else:
@@ -225,10 +226,21 @@ def _check_account(role: RoleArn, account: str, caller: str) -> None:
         )
 
 
-def _tell_the_hub(hub: Hub, name: str, role_arn: str, *, yes: bool, quiet: bool) -> None:
-    if not yes and not click.confirm(f"Give {name} the role {role_arn}?", default=True):
-        click.echo(f"later: pullpass addons enable {name} awsECR --role-arn {role_arn}", err=True)
+def _tell_the_hub(hub: Hub, name: str, looked: _Look, *, yes: bool, quiet: bool) -> None:
+    """The role, where the cluster has none yet; else that there is something to look at, so that nobody waits for it."""
+    follow = f"follow it: pullpass clusters wait {name} --for Ready"
+    if looked.is_new:
+        role_arn = str(looked.wanted.role)
+        if not yes and not click.confirm(f"Give {name} the role {role_arn}?", default=True):
+            click.echo(f"later: pullpass addons enable {name} awsECR --role-arn {role_arn}", err=True)
+            return
+        hub.request("PATCH", hub.cluster(name), {"spec": {"addOns": {"awsECR": {"roleArn": role_arn}}}})
+        told = f"{name} uses {role_arn} now; {follow}"
+    elif looked.plan.steps:
+        with suppress(HubError):  # a viewer's token will do for all else
+            hub.request("POST", hub.cluster(name, "-look"))
+        told = follow
+    else:
         return
-    hub.request("PATCH", hub.cluster(name), {"spec": {"addOns": {"awsECR": {"roleArn": role_arn}}}})
     if not quiet:
-        click.echo(f"{name} uses {role_arn} now; follow it: pullpass clusters wait {name} --for Ready")
+        click.echo(told)

@@ -19,8 +19,19 @@ Json = Mapping[str, Any]
 
 _CONDITIONS = ("Reachable", "IssuerUsable", "Installed", "NodesReady", "CredentialsVerified")
 _GOALS = ("Ready", *_CONDITIONS, "deleted")
+_STATES = ("Failed", "Blocked", "Degraded", "NotConnected", "Removing", "Installing", "Ready", "Disabled")
 _SERVER_ERROR = 500
 _OF_TERMINAL = "Look again every second, until Ctrl-C."
+
+
+def _complete_issues(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from schemas.issues import KINDS  # noqa: PLC0415 - only for a shell that completes
+
+    return [code for code in KINDS if code.lower().startswith(begun.lower())]
+
+
+def _complete_goals(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [goal for goal in _GOALS if goal.lower().startswith(begun.lower())]
 
 
 class ListByDefault(click.Group):
@@ -41,8 +52,10 @@ clusters.add_command(looking.look)
 
 
 @clusters.command(name="list")
-@click.option("--state", metavar="STATE", help="Only clusters in this state: Ready, Blocked, Failed, …")
-@click.option("--issue", metavar="CODE", help="Only clusters with this issue.")
+@click.option("--state", type=click.Choice(_STATES), help="Only clusters in this state.")
+@click.option(
+    "--issue", metavar="CODE", shell_complete=_complete_issues, help="Only clusters with this issue."
+)
 @click.option(
     "--text",
     metavar="WORDS",
@@ -60,7 +73,7 @@ def list_clusters(
     path = f"{hub.clusters}?{asked}"
     if watch:
         _only_tables(output_format)
-        following.watch(lambda now: output.table(_rows(hub, path, now)))
+        following.watch(lambda now: _list(_rows(hub, path, now)))
     if output_format in {"json", "yaml"}:
         found = {"kind": "list", "itemKind": "mk8s", "items": list(hub.items(path)), "links": []}
         output.document(found, output_format)
@@ -162,6 +175,8 @@ def delete(*, hub: Hub, names: tuple[str, ...], force: bool, wait: bool, timeout
 @session.options
 def events(hub: Hub, name: str, limit: int, watch: bool, output_format: str) -> None:
     """Show what happened to a cluster, oldest first."""
+    if watch:
+        _only_tables(output_format)
     path = hub.cluster(name, "-eventlog")
     found: list[Json] = []
     for event in hub.items(f"{path}?limit={min(limit, PAGE_SIZE)}"):
@@ -177,13 +192,13 @@ def events(hub: Hub, name: str, limit: int, watch: bool, output_format: str) -> 
         rows = [_event_row(event) for event in found]
         output.show(rows, output_format, empty=f"Nothing has happened to {name} yet.")
     if watch:
-        _only_tables(output_format)
-        _follow_events(hub, path, found)
+        with following.until_interrupted():
+            _follow_events(hub, path, found)
 
 
 @clusters.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=session.complete_clusters)
-@click.option("--for", "goal", type=click.Choice(_GOALS, case_sensitive=False), default="Ready", show_default=True, help="What to wait for.")  # fmt: skip
+@click.option("--for", "goal", type=click.Choice(_GOALS, case_sensitive=False), default="Ready", show_default=True, metavar=f"[{'|'.join(_GOALS)}]", shell_complete=_complete_goals, help="What to wait for.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(0), default=600, show_default=True, metavar="SECONDS", help="How long, before exit code 3.")  # fmt: skip
 @session.options
 def wait(hub: Hub, names: tuple[str, ...], goal: str, timeout: float) -> None:
@@ -264,6 +279,13 @@ def _picture(cluster: Json, now: datetime) -> str:
 
 def _rows(hub: Hub, path: str, now: datetime) -> list[dict[str, Any]]:
     return [summary.row(cluster, now) for cluster in hub.items(path)]
+
+
+def _list(rows: list[dict[str, Any]]) -> str:
+    """The table on a terminal; off it lines, without the age, which changes with every second."""
+    if sys.stdout.isatty():
+        return output.table(rows) if rows else "No such cluster."
+    return output.lines([{name: value for name, value in row.items() if name != "age"} for row in rows])
 
 
 def _event_row(event: Json) -> dict[str, Any]:

@@ -36,16 +36,18 @@ def pause(clock: Clock, seconds: float = LOOK_SECONDS) -> None:
 
 @contextmanager
 def display() -> Iterator[Say]:
-    """A function that shows the newest picture: in place on a terminal; off it, lines, each once."""
+    """A function that shows the newest picture: in place on a terminal; off it, the lines that the last one had not."""
     if not sys.stdout.isatty():
-        last = ""
+        last: list[str] = []
 
         def print_changed(picture: str) -> None:
             nonlocal last
-            if picture != last:
-                click.echo(picture)
-                sys.stdout.flush()
-            last = picture
+            lines = picture.splitlines()
+            for line in lines:
+                if line not in last:
+                    click.echo(line)
+            sys.stdout.flush()
+            last = lines
 
         yield print_changed
         return
@@ -78,10 +80,19 @@ def until(
     return True
 
 
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Ctrl-C is how it ends, and nothing went wrong: exit code 0."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(0) from None
+
+
 def watch(picture: Callable[[datetime], str], *, clock: Clock | None = None) -> None:
     """Shows `picture` until Ctrl-C."""
     clock = clock or SystemClock()
-    with display() as say:
+    with until_interrupted(), display() as say:
         while True:
             say(picture(clock.now()))
             pause(clock)

@@ -113,21 +113,19 @@ class Hub:
         return found
 
     def _message(self, answer: Mapping[str, Any], method: str, path: str, status: int) -> str:
-        lines = [str(answer.get("message") or f"the hub answered {status}")]
+        message = str(answer.get("message") or f"the hub answered {status}")
         details = answer.get("details")
-        if isinstance(details, list):
-            lines += [
-                f"  {detail.get('path')}: {detail.get('message')} {detail.get('hint') or ''}".rstrip()
-                for detail in details
-                if isinstance(detail, dict)
-            ]
+        found = (
+            [_detail(one) for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+        )
+        lines = [message, *(f"  {detail}" for detail in found if detail != message)]
         named = f", request {answer['id']}" if answer.get("id") else ""
         lines.append(f"  at: {method} {self.endpoint}{path} ({status}{named})")
-        if advice := self._advice(status):
+        if advice := self._advice(status, message):
             lines.append(f"  do: {advice}")
         return "\n".join(lines)
 
-    def _advice(self, status: int) -> str:
+    def _advice(self, status: int, message: str) -> str:
         if status == _NOT_KNOWN:
             return (
                 f"pullpass login {self.endpoint} (the token is not known there, was revoked or has expired)"
@@ -136,9 +134,15 @@ class Hub:
             return (
                 "use a token with a larger role; `pullpass tokens issue --role` makes one beside the database"
             )
-        if status == _ABSENT:
+        if status == _ABSENT and message.startswith("cluster "):
             return "pullpass clusters list"
         return ""
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    """One mistake, in the words that the hub has for the first of them."""
+    hint = f" ({detail['hint']})" if detail.get("hint") else ""
+    return f"{detail.get('path')}: {detail.get('message')}{hint}"
 
 
 def _is_good(status: int) -> bool:

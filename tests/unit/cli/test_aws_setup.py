@@ -222,3 +222,4 @@ def test_without_aws_credentials_it_says_how_to_get_some(playground: Playground,
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
     done = pullpass(playground, "aws", "setup", "demo", "--role-name", "made", "--yes", environment=nothing)
     assert (1, True) == (done.returncode, "no AWS credentials found" in done.stderr)
+    assert "refused" not in done.stderr  # nobody was asked

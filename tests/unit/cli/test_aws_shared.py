@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from tests.support.hub import ROLE_ARN, manifest, status
+from tests.support.hub import CONNECTION, ROLE_ARN, manifest, status
 from tests.unit.cli.served import Shell
 
 NAME = ROLE_ARN.rpartition("/")[2]
@@ -59,6 +60,19 @@ def test_clusters_that_share_a_role_are_trusted_by_one_policy(shell: Shell, aws:
     set_up(shell, "cluster-a")
     assert ["a", "b"] == trusted(aws)
     assert [] == set_up(shell, "cluster-b")["steps"]
+
+
+def test_what_was_mended_is_looked_at_without_waiting(shell: Shell, aws: Any) -> None:
+    shell.hub.put(manifest("cluster-a"))
+    shell.hub.call("PUT", "/org/acme/mk8s/cluster-a/-connection", json=CONNECTION)
+    seen = shell.hub.stored("cluster-a").generation
+    shell.hub.report("cluster-a", replace(status("https://oidc.acme.com/a"), observed_generation=seen))
+    asked = []
+    for _ in range(2):
+        set_up(shell, "cluster-a")
+        events = shell.fine("clusters", "events", "cluster-a", "-o", "name").splitlines()
+        asked.append(events.count("LookRequested"))
+    assert [1, 1] == asked
 
 
 def test_a_cluster_that_joins_is_added_beside_those_of_others(shell: Shell, aws: Any) -> None:

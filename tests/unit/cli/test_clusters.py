@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from cli import clusters, following
 from cli.hub import Hub, HubError
+from fleet.standing import Standing
+from reconcile.clock import Clock
 from schemas.status import AddOnStatus, ClusterStatus, Condition, Issue, State
 from tests.support.hub import CONNECTION, ISSUER, START, manifest
 from tests.unit.cli.served import Shell, rows
@@ -227,6 +231,37 @@ def test_waiting_until_a_cluster_is_gone(shell: Shell) -> None:
 
 def test_watching_goes_with_tables_only(ready: Shell) -> None:
     assert 2 == ready.pullpass("clusters", "get", "demo", "-w", "-o", "json").exit_code
+
+
+def test_events_are_not_watched_as_json(ready: Shell) -> None:
+    result = ready.pullpass("clusters", "events", "demo", "-w", "-o", "json")
+    assert (2, "") == (result.exit_code, result.stdout)
+
+
+def test_the_states_to_choose_from_are_the_hubs() -> None:
+    (state,) = [option for option in clusters.list_clusters.params if option.name == "state"]
+    assert isinstance(state.type, click.Choice)
+    assert list(state.type.choices) == [str(standing) for standing in Standing]
+
+
+def test_a_list_that_is_watched_off_a_terminal_says_each_change_on_a_line(
+    ready: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.hub.put(manifest("other"))
+    states = iter([State.READY, State.FAILED])
+
+    def pause(_clock: Clock) -> None:
+        """Until the next look; after the last somebody presses Ctrl-C."""
+        state = next(states, None)
+        if state is None:
+            raise KeyboardInterrupt
+        ready.hub.report("demo", reported(ready.hub.stored("demo").generation, state))
+
+    monkeypatch.setattr(following, "pause", pause)
+    done = ready.pullpass("clusters", "-w")
+    columns = [row[:2] + row[4:] for row in rows(done.stdout)]  # no age, which changes with every look
+    assert [["demo", "Ready", ""], ["other", "NotConnected", ""], ["demo", "Failed", ""]] == columns
+    assert (0, "") == (done.exit_code, done.stderr)
 
 
 def test_a_hub_that_is_away_for_a_moment_is_waited_for(

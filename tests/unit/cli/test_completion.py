@@ -39,3 +39,16 @@ def test_names_of_clusters_are_completed_from_the_hub(shell: Shell) -> None:
 def test_a_hub_that_does_not_answer_completes_nothing_and_says_nothing(shell: Shell) -> None:
     away = Shell(shell.hub, "", {**shell.environment, "PULLPASS_ENDPOINT": "http://127.0.0.1:9"})
     assert [] == complete(away, "pullpass clusters get sh")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("pullpass clusters list --state De", ["Degraded"]),
+        ("pullpass clusters list --issue oidcP", ["OidcProviderMissing"]),
+        ("pullpass clusters wait demo --for r", ["Ready", "Reachable"]),
+        ("pullpass explain Trustpolicym", ["TrustPolicyMismatch"]),
+    ],
+)
+def test_words_of_the_hubs_language_are_completed(shell: Shell, words: str, expected: list[str]) -> None:
+    assert expected == complete(shell, words)

@@ -54,7 +54,7 @@ def test_every_mistake_of_a_refusal_is_shown(endpoint: str) -> None:
         {"path": "$.b", "message": "is missing"},
     ]
     body = json.dumps({"message": "2 mistakes", "details": details}).encode()
-    told = ["2 mistakes", "  $.a: is wrong mend it", "  $.b: is missing"]
+    told = ["2 mistakes", "  $.a: is wrong (mend it)", "  $.b: is missing"]
     assert told == refusal(endpoint, 400, body).splitlines()[:3]
 
 
@@ -62,6 +62,18 @@ def test_a_refusal_says_where_and_under_which_id(endpoint: str) -> None:
     body = json.dumps({"message": "no", "id": "5f0c"}).encode()
     where = f"  at: GET {endpoint}/org/acme/mk8s/demo (409, request 5f0c)"
     assert ["no", where] == refusal(endpoint, 409, body).splitlines()
+
+
+def test_a_single_mistake_is_said_once(endpoint: str) -> None:
+    details = [{"path": "$.a", "message": "is wrong", "hint": "mend it"}]
+    body = json.dumps({"message": "$.a: is wrong (mend it)", "details": details}).encode()
+    assert 1 == refusal(endpoint, 400, body).count("is wrong")
+
+
+def test_only_for_a_cluster_that_is_not_there_the_list_is_of_use(endpoint: str) -> None:
+    advice = "  do: pullpass clusters list"
+    assert advice in refusal(endpoint, 404, b'{"message": "cluster acme/nobody does not exist"}')
+    assert "  do:" not in refusal(endpoint, 404, b'{"message": "nothing is published for demo"}')
 
 
 def test_a_token_that_is_not_known_says_how_to_sign_in(endpoint: str) -> None:
