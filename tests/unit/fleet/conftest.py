@@ -1,4 +1,4 @@
-"""A migrated database of each kind for every test, cloned from one that was migrated once."""
+"""A migrated database of each kind for every test, migrated once a session."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ def postgresql() -> Iterator[PostgreSql]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql: PostgreSql) -> str:
+def postgresql_migrated(postgresql: PostgreSql) -> str:
     name = postgresql.create()
     database = open_database(postgresql.url(name))
     database.migrate()
     database.close()
+    postgresql.keep(name)
     return name
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSql, postgresql_migrated: str) -> Iterator[str]:
+    yield postgresql.url(postgresql_migrated)
+    postgresql.restore(postgresql_migrated)
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +70,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copy(template, tmp_path / "pullpass.db")
         yield f"sqlite:///{tmp_path}/pullpass.db"
     else:
-        server: PostgreSql = request.getfixturevalue("postgresql")
-        with server.database(template=request.getfixturevalue("postgresql_template")) as of_server:
-            yield of_server
+        yield request.getfixturevalue("postgresql_url")
 
 
 @pytest.fixture

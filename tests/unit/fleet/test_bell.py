@@ -102,19 +102,18 @@ def test_a_closed_bell_may_be_closed_again(bell: Bell) -> None:
     bell.close()
 
 
-def test_a_lost_connection_is_made_again_and_rings(postgresql: PostgreSql, postgresql_template: str) -> None:
-    with postgresql.database(template=postgresql_template) as url:
-        database = open_database(url)
-        bell = Bell(database)
-        try:
-            postgresql.drop_connections()
+def test_a_lost_connection_is_made_again_and_rings(postgresql: PostgreSql, postgresql_url: str) -> None:
+    database = open_database(postgresql_url)
+    bell = Bell(database)
+    try:
+        postgresql.drop_connections()
 
-            assert bell.wait(LONG, NEVER)
-            assert not bell.wait(0, NEVER)
+        assert bell.wait(LONG, NEVER)
+        assert not bell.wait(0, NEVER)
 
-            with database.write() as session:
-                session.execute(work._NOTIFY)
-            assert bell.wait(LONG, NEVER)
-        finally:
-            bell.close()
-            database.close()
+        with database.write() as session:
+            session.execute(work._NOTIFY)
+        assert bell.wait(LONG, NEVER)
+    finally:
+        bell.close()
+        database.close()

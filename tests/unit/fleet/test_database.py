@@ -37,13 +37,10 @@ def test_a_database_we_cannot_use_is_refused_without_its_password(url: str) -> N
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_every_spelling_of_postgresql_is_taken(
-    postgresql: PostgreSql, postgresql_template: str, scheme: str
-) -> None:
-    with postgresql.database(template=postgresql_template) as url:
-        database = open_database(url.replace("postgresql", scheme, 1))
-        database.ping()
-        database.close()
+def test_every_spelling_of_postgresql_is_taken(postgresql_url: str, scheme: str) -> None:
+    database = open_database(postgresql_url.replace("postgresql", scheme, 1))
+    database.ping()
+    database.close()
 
 
 def test_the_hub_keeps_its_id(database: Database, second: Database) -> None:
@@ -104,18 +101,17 @@ def test_an_absent_server_is_unavailable_and_its_password_not_told(tmp_path: Pat
 
 
 def test_a_lost_server_connection_fails_once_and_is_made_again(
-    postgresql: PostgreSql, postgresql_template: str
+    postgresql: PostgreSql, postgresql_url: str
 ) -> None:
-    with postgresql.database(template=postgresql_template) as url:
-        database = open_database(url)
-        database.ping()
-        postgresql.drop_connections()
+    database = open_database(postgresql_url)
+    database.ping()
+    postgresql.drop_connections()
 
-        with pytest.raises(DatabaseUnavailable):
-            database.ping()
-
+    with pytest.raises(DatabaseUnavailable):
         database.ping()
-        database.close()
+
+    database.ping()
+    database.close()
 
 
 def test_a_database_that_somebody_locks_for_too_long_is_unavailable(
