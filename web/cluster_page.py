@@ -219,7 +219,7 @@ def _scene(cluster: Json, events: list[Json]) -> dict[str, Any]:
         "may_look": who.role >= Role.EDITOR and status["connected"],
         "looking": soon,
         "looked_at": next((each["created"] for each in events if each["reason"] == "LookRequested"), None),
-        "pause": "1s" if soon and status["connected"] else "4s",
+        "pause": "500ms" if soon and status["connected"] else "4s",
         "behind": behind,
         "unheeded": unheeded,
         "stood": " ".join([status["standing"], *(str(each["status"]["state"]) for each in add_ons)]),

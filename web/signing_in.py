@@ -125,11 +125,16 @@ def _welcome(found: Principal) -> Response:
 
 def _to_sign_in() -> Response:
     if request.headers.get("HX-Request") == "true":
-        # A fragment must not become the sign-in page: the whole page goes there.
-        return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": "/sign-in"})
+        # A fragment must not become the sign-in page: the whole page goes there, and comes back.
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        way = _way_to_sign_in(f"{page.path}?{page.query}".rstrip("?"))
+        return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": way})
     wanted = request.full_path.rstrip("?") if request.method in _SAFE else "/"
-    suffix = "" if wanted == "/" else f"?to={quote(wanted, safe='')}"
-    return redirect(f"/sign-in{suffix}", HTTPStatus.SEE_OTHER)
+    return redirect(_way_to_sign_in(wanted), HTTPStatus.SEE_OTHER)
+
+
+def _way_to_sign_in(wanted: str) -> str:
+    return "/sign-in" if wanted in {"", "/"} else f"/sign-in?to={quote(wanted, safe='')}"
 
 
 def _target() -> str:

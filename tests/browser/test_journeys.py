@@ -182,6 +182,21 @@ def test_a_live_page_says_when_its_hub_is_away_and_goes_on_when_it_is_back(
     window.complaints.clear()
 
 
+def test_a_text_that_nobody_checks_is_not_called_good(new_window: Open) -> None:
+    window = new_window()
+    window.go("/clusters/-new/yaml")
+    window.shows("No mistakes")
+    window.context.set_offline(True)
+    window.page.get_by_role("textbox", name="Manifest as YAML").press("ControlOrMeta+End")
+    window.page.keyboard.type("more: 1\n")
+    window.shows("Not checked: the hub gave no answer")
+    window.context.set_offline(False)
+    window.page.keyboard.type("# and more\n")
+    expect(window.page.locator(".cm-lint-marker-error")).not_to_have_count(0)
+    assert [] == [each for each in window.complaints if "DISCONNECTED" not in each]
+    window.complaints.clear()
+
+
 def test_the_sessions_are_reached_from_every_page_at_every_width(new_window: Open) -> None:
     window = new_window(width=360)
     window.page.get_by_role("link", name="acme · bootstrap (admin)").click()

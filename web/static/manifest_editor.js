@@ -146,6 +146,13 @@ const tell = (view, found) => {
 
 const words = (each) => `${each.path.replace(/^\$\.?/, "")} ${each.message}${each.hint ? `: ${each.hint}` : ""}`.trim();
 
+// Without an answer nothing is known of the text: its mistakes of before are taken away, and so is "No mistakes".
+const unchecked = () => {
+  list.replaceChildren();
+  document.getElementById("checked").textContent = "Not checked: the hub gave no answer";
+  return [];
+};
+
 let asking = null;
 const check = async (view) => {
   asking?.abort();
@@ -155,10 +162,11 @@ const check = async (view) => {
   let answer;
   try {
     answer = await fetch("/clusters/-check", { method: "POST", body, headers: { "HX-Request": "true" }, signal: asking.signal });
-  } catch {
-    return []; // a newer text is being checked, or the hub is away: sending the form will tell
+  } catch (error) {
+    if (error.name !== "AbortError") unchecked(); // else a newer text is being checked
+    return [];
   }
-  if (!answer.ok) return [];
+  if (!answer.ok) return unchecked();
   const found = await answer.json();
   if (view.state.doc.eq(sent)) tell(view, found);
   return found.map((each) => {

@@ -112,6 +112,12 @@ def test_a_part_of_a_page_sends_the_whole_page_to_sign_in(console: Console) -> N
     assert (401, "/sign-in") == (answer.status_code, answer.headers["HX-Redirect"])
 
 
+def test_who_comes_from_a_part_of_a_page_is_led_back_to_the_page(console: Console) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://localhost/clusters?standing=Ready"}
+    answer = console.browser(None).get("/clusters/demo/live", headers=headers)
+    assert "/sign-in?to=%2Fclusters%3Fstanding%3DReady" == answer.headers["HX-Redirect"]
+
+
 def test_signing_out_ends_the_session_and_takes_the_cookie_back(console: Console) -> None:
     browser = console.browser()
     stolen = browser.client.get_cookie("pullpass-session")
