@@ -62,6 +62,9 @@ def _told(name: str, result: Json, cluster: Json, inside: Json) -> Iterator[str]
         yield f"Seen from the {credentials.get('verifiedFrom', 'agent')} inside the cluster at {credentials['verifiedAt']}"
     else:
         yield "Nothing was proved from inside the cluster yet"
+    nodes = inside.get("nodes")
+    if nodes:
+        yield f"{nodes['ready']} of {nodes['desired']} nodes get credentials themselves"
     told = {hop["code"] for hop in result["hops"]}
     for issue in summary.issues(cluster):
         if issue["code"] not in told:

@@ -71,15 +71,16 @@ class Walk:
     _token: str = field(default="", init=False, repr=False)
     _session: SessionCredentials | None = field(default=None, init=False, repr=False)
     _credentials: dict[str, RegistryCredential] = field(default_factory=dict, init=False, repr=False)
+    _at_its_end: bool = field(default=False, init=False)
 
     def run(self) -> Json:
-        """Walks until a hop does not let us through."""
+        """Walks until a hop does not let us through, or there is nothing more that the hub could prove."""
         started = self.clock.now()
         hops: list[Json] = []
         for name in HOPS:
             hop = self._hop(name)
             hops.append(hop)
-            if not hop["succeeded"]:
+            if not hop["succeeded"] or self._at_its_end:
                 break
         return {
             "verifiedFrom": "hub",
@@ -162,14 +163,12 @@ class Walk:
         if self._identity.issues and self._identity.status != "True":
             raise _Stopped(self._identity.issues[0])
         if self._identity.provider_url is None:
-            raise _Stopped(
-                self.context.issue("IssuerNotUsable", {"MESSAGE": "awsWorkloadIdentity is not enabled"})
-            )
+            return self._end("awsWorkloadIdentity is not enabled, so no token goes to AWS")
         return f"{self._identity.provider_url} fits IAM's rules"
 
     def _take_token(self) -> str:
         if not self._wishes.role_arn:
-            raise _Stopped(self.context.issue("RoleArnMissing"))
+            return self._without_role()
         audience = self._identity.audience
         try:
             issued = self._dialled.request_token(
@@ -182,6 +181,23 @@ class Walk:
             raise Obstacle("RightsMissing", f"it may not take the agent's token: {error.message}") from None
         self._token = issued.token
         return f"for {subject(NAMESPACE_NAME, AGENT_ACCOUNT)}, audience {audience}"
+
+    def _without_role(self) -> str:
+        """Where the add-on has no role it may need none: nodes and pods then have identities that the hub has not."""
+        wishes = self.context.manifest.aws_ecr
+        if wishes is None:
+            return self._end("awsECR is not enabled, so none is taken")
+        if wishes.by_instance_role(self.context.manifest.provider):
+            return self._end("none is needed: nodes pull by the role of their own instances")
+        if wishes.identity != "shared":
+            return self._end("none is shared: each workload pulls by its own service account's role")
+        if wishes.pull_secret.brings_identities:
+            return self._end("none is shared: custom resources and keys bring identities of their own")
+        raise _Stopped(self.context.issue("RoleArnMissing"))
+
+    def _end(self, words: str) -> str:
+        self._at_its_end = True
+        return words
 
     def _sts(self) -> str:
         role = str(self._wishes.role_arn)

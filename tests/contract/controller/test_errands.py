@@ -24,6 +24,17 @@ from tests.contract.controller.test_engine import running, until
 ISSUERS = (f"https://doctor.example.org/id/{number}" for number in itertools.count())
 ACCOUNT = "123456789012"
 AGENT = subject(NAMESPACE_NAME, AGENT_ACCOUNT)
+NO_ROLE: dict[str, Any] = {"awsWorkloadIdentity": {}, "awsECR": {}}
+GENERIC = {"generic": {"location": "aws-eu-central-1"}}
+ON_AWS = {
+    "aws": {
+        "region": "eu-central-1",
+        "deployRoleArn": f"arn:aws:iam::{ACCOUNT}:role/deploy",
+        "vpcId": "vpc-1",
+        "image": {"recommended": "amazon/al2023"},
+        "nodePools": [],
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +121,42 @@ def test_a_walk_ends_at_the_hop_that_aws_refuses_with_its_remedy(
     assert ("sts", "TrustPolicyMismatch") == failed(result)
     assert "pullpass aws setup" in result["hops"][-1]["remedy"]
     assert ["ecr", "registry"] == result["notWalked"]
+
+
+@pytest.mark.parametrize(
+    ("add_ons", "settings", "provider", "words"),
+    [
+        ({}, {}, GENERIC, "awsWorkloadIdentity is not enabled"),
+        ({"awsWorkloadIdentity": {}}, {}, GENERIC, "awsECR is not enabled"),
+        (NO_ROLE, {}, ON_AWS, "the role of their own instances"),
+        (
+            NO_ROLE,
+            {"identity": "serviceAccount", "serviceAccounts": ["shop/web"]},
+            GENERIC,
+            "its own service account",
+        ),
+        (NO_ROLE, {"pullSecret": {"customResources": True}}, GENERIC, "identities of their own"),
+    ],
+)
+def test_a_walk_ends_well_where_the_hub_has_no_role_to_try(
+    public_hub: Hub,
+    add_ons: dict[str, Any],
+    settings: dict[str, Any],
+    provider: dict[str, Any],
+    words: str,
+) -> None:
+    public_hub.wish(add_ons, settings={"awsECR": settings}, provider=provider)
+
+    result = do(public_hub, ErrandKind.DOCTOR)
+
+    assert {""} == {hop["code"] for hop in result["hops"]}
+    assert words in result["hops"][-1]["message"]
+    assert ["sts", "ecr", "registry"] == result["notWalked"][-3:]
+
+
+def test_a_walk_without_the_role_that_is_needed_says_so(public_hub: Hub) -> None:
+    public_hub.wish(NO_ROLE)
+    assert ("token", "RoleArnMissing") == failed(do(public_hub, ErrandKind.DOCTOR))
 
 
 def test_a_walk_without_a_connection_ends_at_once(new_hub: Callable[..., Hub]) -> None:

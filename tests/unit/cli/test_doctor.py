@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from fleet import errands, shards
-from tests.support.hub import START, manifest
+from schemas.status import AddOnStatus, Issue, State
+from tests.support.hub import START, manifest, status
 from tests.unit.cli.served import Shell
 
 
@@ -66,6 +68,21 @@ def test_a_chain_that_comes_through_is_printed_hop_by_hop(shell: Shell) -> None:
     assert "walked from the hub at 2026-11-22T12:00:00Z" in told
     assert "✓ api server   api server is well" in told
     assert "Nothing was proved from inside the cluster yet" in told
+
+
+def test_what_nodes_and_other_identities_proved_stands_beside_the_walk(shell: Shell) -> None:
+    issue = Issue("NodeRoleMayNotPull", "the role may not", "pullpass aws attach-node-role demo")
+    details = {
+        "nodes": {"ready": 2, "desired": 3},
+        "credentials": {"verifiedAt": "2026-11-22T12:00:00Z", "verifiedFrom": "node"},
+    }
+    ecr = AddOnStatus(State.DEGRADED, issues=(issue,), details=details)
+    with answering(shell, GOOD):
+        shell.hub.report("demo", replace(status(), add_ons={"awsECR": ecr}))
+        told = shell.fine("doctor", "demo").splitlines()
+    assert "Seen from the node inside the cluster at 2026-11-22T12:00:00Z" in told
+    assert "2 of 3 nodes get credentials themselves" in told
+    assert "    do: pullpass aws attach-node-role demo" in told
 
 
 def test_a_hop_that_does_not_let_through_ends_with_1_and_its_remedy(shell: Shell) -> None:
