@@ -136,14 +136,17 @@ class Reconciler:
             finding = self._find(cluster)
             self._write(cluster, finding, shard=shard, epoch=epoch)
             self._role_policies.pass_on(cluster)
-            if finding.gone:
+            gone = finding.gone and clusters.forget(
+                self._database, uid, shard=shard, epoch=epoch, now=self._clock.now()
+            )
+            if gone:
                 self.drop([uid])
         except StaleEpoch:
             self.drop([uid])
             return Run(None, Done())
         except DatabaseUnavailable as error:
             return Run(None, Retryable(str(error)))
-        return Run(cluster.generation, finding.outcome, gone=finding.gone, answered=finding.answered)
+        return Run(cluster.generation, finding.outcome, gone=gone, answered=finding.answered)
 
     def drop(self, uids: Iterable[str]) -> None:
         """Forgets clusters that are gone, or another process's now; a run under way keeps its client to its end."""
@@ -207,6 +210,7 @@ class Reconciler:
     def _work(self, cluster: Cluster, memory: Memory) -> Finding:
         wanted = _wanted(cluster, memory)
         if memory.connection is None:
+            memory.hang_up()
             return self._unconnected(cluster, wanted)
         client = self._client(cluster, memory, memory.connection)
         budget = Budget(self._clock, self._settings.reconcile_seconds)
@@ -387,8 +391,6 @@ class Reconciler:
                 now=now,
                 answered=finding.answered,
             )
-        if finding.gone:
-            clusters.forget(self._database, cluster.uid, shard=shard, epoch=epoch, now=now)
 
 
 def _was_unreachable(cluster: Cluster) -> bool:

@@ -82,7 +82,6 @@ class Engine:
         self._lock = threading.Lock()
         self._epochs: Mapping[int, int] = {}
         self._due: dict[str, int] = {}  # uid to the generation that was handed to the queue
-        self._errands_may_wait = False
         self._gone: list[str] = []  # clusters that nobody need look at any more
         self._beating = threading.Condition()
         self._gathering = threading.Condition()  # nobody notifies it: a pause
@@ -169,7 +168,6 @@ class Engine:
         changed = {shard for shard in held.keys() | epochs.keys() if held.get(shard) != epochs.get(shard)}
         if not changed:
             return epochs
-        self._errands_may_wait = True
         lost = [
             item.uid for item in work.population(self._database, [each for each in changed if each in held])
         ]
@@ -180,8 +178,12 @@ class Engine:
                 self._due.pop(uid, None)
         self._looks.drop(lost)
         self._reconciler.drop(lost)
-        gained = work.population(self._database, [each for each in changed if each in epochs])
-        self._looks.start((item.uid for item in gained), self._clock.monotonic())
+        gained = [each for each in changed if each in epochs]
+        population = work.population(self._database, gained)
+        self._looks.start((item.uid for item in population), self._clock.monotonic())
+        # What whoever held them before had in hand: somebody watches it.
+        for uid in work.unsettled(self._database, gained):
+            self._queue.add(uid)
         return epochs
 
     def _hand_out(self, held: Mapping[int, int]) -> None:
@@ -190,9 +192,9 @@ class Engine:
         self._looks.drop(gone)
         now = self._clock.monotonic()
         due = work.due(self._database, held.keys())
-        if due or self._errands_may_wait:  # an errand comes with a work row
-            self._errands.take(errands.waiting(self._database, held.keys(), now=self._clock.now()), held)
-            self._errands_may_wait = False
+        # Asked each time: the work row that an errand comes with may be finished before anybody here has seen it, and
+        # one whose result was not stored is done again.
+        self._errands.take(errands.waiting(self._database, held.keys(), now=self._clock.now()), held)
         for item in due:
             self._looks.start((item.uid,), now)
             with self._lock:

@@ -63,6 +63,7 @@ class Errands:
         self._eks = EksAccesses(database, settings.aws_principal)
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
+        self._stopping = threading.Event()
         self._queue: queue.SimpleQueue[tuple[Errand, int] | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"errand-{number}", daemon=True)
@@ -76,6 +77,7 @@ class Errands:
 
     def stop(self, timeout_seconds: float) -> None:
         """No more errands; those under way may end within the time, and are lost after it."""
+        self._stopping.set()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -108,7 +110,7 @@ class Errands:
             return {"error": "the controller failed; its log says how"}
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None and not self._stopping.is_set():
             errand, epoch = item
             try:
                 result = self.do(errand)
@@ -121,10 +123,12 @@ class Errands:
                     now=self._clock.now(),
                 )
             except FleetError as error:
-                _log.warning("errand not stored", errand=errand.kind, error=str(error))
-            finally:
-                with self._lock:
-                    self._under_way.discard(errand.id)
+                _log.warning("errand not stored; it is done again", errand=errand.kind, error=str(error))
+            except Exception:  # noqa: BLE001 - a bug must not end the thread; it stays under way, and is not tried again
+                _log.exception("errand failed", errand=errand.kind)
+                continue
+            with self._lock:
+                self._under_way.discard(errand.id)
 
     def _doctor(self, cluster: Cluster) -> Json:
         def find_door() -> Door:

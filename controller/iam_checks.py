@@ -92,7 +92,7 @@ class IamChecks:
         self._changed = changed
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, tuple[Cluster, Wanted]] = {}  # by uid, the newest question
         self._queue: queue.SimpleQueue[tuple[Cluster, Wanted] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._identity: HubIdentity | None = None
@@ -117,7 +117,7 @@ class IamChecks:
         with self._lock:
             for uid in uids:
                 self._entries.pop(uid, None)
-                self._under_way.discard(uid)
+                self._under_way.pop(uid, None)
 
     def stop(self, timeout_seconds: float) -> None:
         """Asks no more; what is under way may end within the time, and is lost after it."""
@@ -139,10 +139,11 @@ class IamChecks:
             if known is not None and known.wanted != wanted:
                 known = None
             due = known is None or self._clock.now() >= known.due or known.generation != cluster.generation
-            if due and uid not in self._under_way:
-                self._under_way.add(uid)
-                self._queue.put((cluster, wanted))
-                self._start()
+            if due:
+                if uid not in self._under_way:
+                    self._queue.put((cluster, wanted))
+                    self._start()
+                self._under_way[uid] = (cluster, wanted)
         return known.answer if known is not None else Answer(None, reason="AWS has not answered yet")
 
     def _start(self) -> None:
@@ -165,12 +166,16 @@ class IamChecks:
                 )
             wait = _AGAIN if answer.checked_at is not None else _AGAIN_UNANSWERED
             with self._lock:
-                if uid not in self._under_way:
+                newest = self._under_way.get(uid)
+                if newest is None:
                     continue  # dropped meanwhile
-                self._under_way.discard(uid)
                 before = self._entries.get(uid)
                 self._entries[uid] = _Entry(wanted, cluster.generation, answer, self._clock.now() + wait)
-            if before is None or before.answer != answer:
+                if (newest[0].generation, newest[1]) == (cluster.generation, wanted):
+                    del self._under_way[uid]
+                else:
+                    self._queue.put(newest)  # asked meanwhile
+            if before is None or (before.wanted, before.answer) != (wanted, answer):
                 self._changed(uid)
 
     def _ask(self, org: str, wanted: Wanted) -> Answer:

@@ -294,8 +294,8 @@ def force_remove(database: Database, principal: Principal, key: ClusterKey, *, n
         return cluster
 
 
-def forget(database: Database, uid: str, *, shard: int, epoch: int, now: datetime) -> None:
-    """The removal phase is over: the cluster goes, if it still is being removed.
+def forget(database: Database, uid: str, *, shard: int, epoch: int, now: datetime) -> bool:
+    """The removal phase is over: the cluster goes. False where it stays, for its removal was cancelled meanwhile.
 
     Raises:
         fleet.errors.StaleEpoch: another process holds the shard.
@@ -304,11 +304,13 @@ def forget(database: Database, uid: str, *, shard: int, epoch: int, now: datetim
         hold(session, shard, epoch)
         row = session.execute(BY_UID_LOCKED, {"uid": uid}).one_or_none()
         if row is None:
-            return
+            return True
         cluster = from_row(row)
-        if cluster.removal is not None:
-            _record(session, None, "forget", cluster, now=now)
-            _delete(session, uid)
+        if cluster.removal is None:
+            return False
+        _record(session, None, "forget", cluster, now=now)
+        _delete(session, uid)
+        return True
 
 
 def _check(cluster: Cluster, expect: Expectation | None) -> None:

@@ -19,6 +19,7 @@ from fleet import tables
 from fleet.database import CHANNEL, Database
 from fleet.errors import DatabaseUnavailable
 from fleet.records import ClusterKey, Work
+from fleet.standing import Standing
 
 _clusters = tables.clusters.c
 _work = tables.work.c
@@ -32,6 +33,9 @@ _DUE = (
 _POPULATION = select(
     _clusters.uid, _clusters.org, _clusters.name, _clusters.shard, _clusters.generation
 ).where(_clusters.shard.in_(_IN_SHARDS))
+_UNSETTLED = select(_clusters.uid).where(
+    _clusters.shard.in_(_IN_SHARDS), _clusters.standing.in_([Standing.INSTALLING, Standing.REMOVING])
+)
 _FINISH = delete(tables.work).where(
     _work.cluster_uid == bindparam("uid"), _work.generation <= bindparam("finished")
 )
@@ -73,6 +77,14 @@ def population(database: Database, shards: Collection[int]) -> tuple[Work, ...]:
     return tuple(
         Work(uid, ClusterKey(org, name), shard, generation) for uid, org, name, shard, generation in rows
     )
+
+
+def unsettled(database: Database, shards: Collection[int]) -> tuple[str, ...]:
+    """The uids of the clusters of `shards` in which something is being installed or removed."""
+    if not shards:
+        return ()
+    with database.read() as session:
+        return tuple(session.execute(_UNSETTLED, {"shards": list(shards)}).scalars())
 
 
 def enqueue(session: Session, uid: str, *, shard: int, generation: int) -> None:

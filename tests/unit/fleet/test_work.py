@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fleet import clusters, work
+from fleet import clusters, connections, work
 from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Principal, Work
 from fleet.shards import shard_of
-from tests.unit.fleet.samples import NOW, manifest
+from tests.unit.fleet.samples import CONNECTION, NOW, ecr_manifest, manifest
 
 EVERY_SHARD = range(64)
 
@@ -74,3 +74,21 @@ def test_the_population_is_every_cluster_of_the_shards(database: Database, admin
     expected = {Work(cluster.uid, cluster.key, shard_of(cluster.uid), 1) for cluster in stored}
     assert expected == set(found)
     assert () == work.population(database, [])
+
+
+def test_what_is_being_installed_or_removed_is_unsettled(database: Database, admin: Principal) -> None:
+    uids = {}
+    for name in ("idle", "installing", "leaving"):
+        key = ClusterKey("acme", name)
+        wanted = manifest(name) if name == "idle" else ecr_manifest(name)
+        uids[name] = clusters.put(database, admin, key, Wish(wanted), now=NOW).cluster.uid
+        connections.put(database, admin, key, CONNECTION, now=NOW)
+    clusters.put(
+        database, admin, ClusterKey("acme", "unconnected"), Wish(ecr_manifest("unconnected")), now=NOW
+    )
+    clusters.remove(database, admin, ClusterKey("acme", "leaving"), now=NOW)
+
+    assert {uids["installing"], uids["leaving"]} == set(work.unsettled(database, EVERY_SHARD))
+    elsewhere = set(EVERY_SHARD) - {shard_of(uids["leaving"])}
+    assert uids["leaving"] not in work.unsettled(database, elsewhere)
+    assert () == work.unsettled(database, [])
