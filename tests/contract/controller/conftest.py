@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from fleet.database import Database
-from fleet.sealing import Sealer
 from sandbox.world import SandboxCluster, World
-from tests.contract.controller.harness import BOTH, ISSUER, HasKubeconfig, Hub
+from tests.contract.controller.harness import BOTH, ISSUER, HasKubeconfig, Hub, opened
 
 _NUMBERS = itertools.count(1)
 
@@ -20,7 +19,7 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "pullpass.db"
-    database = Database(f"sqlite:///{path}", sealer=Sealer((b"k" * 32,)))
+    database = opened(path)
     database.migrate()
     database.close()
     return path
@@ -48,7 +47,7 @@ def new_hub(template: Path, tmp_path: Path, cluster: SandboxCluster) -> Iterator
         path = tmp_path / f"{len(made)}.db"
         if not made:
             shutil.copy(template, path)
-        database = Database(f"sqlite:///{path}", sealer=Sealer((b"k" * 32,)))
+        database = opened(path)
         if made:
             database.migrate()  # an id of its own
         hub = Hub(database, cluster, name=name)

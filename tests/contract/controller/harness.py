@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from controller import rights
@@ -15,9 +17,10 @@ from fleet import clusters, connections, events, shards
 from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Principal, Role
+from fleet.sealing import Sealer
 from kube.client import Access, Client
 from kube.errors import NotFound, Unreachable
-from kube.objects import CONFIG_MAP, KINDS, MUTATING_WEBHOOK, Object, ObjectKey, key_of
+from kube.objects import CONFIG_MAP, KINDS, MUTATING_WEBHOOK, NAMESPACE, Object, ObjectKey, key_of, kind_of
 from reconcile.clock import FakeClock
 from reconcile.outcome import Done, RequeueAfter
 from schemas.agent_documents import (
@@ -265,6 +268,28 @@ class Hub:
     def objects(self) -> dict[ObjectKey, Object]:
         """Everything in the cluster with our uid."""
         return everything(self.admin, "app.kubernetes.io/managed-by=pullpass,pullpass.dev/cluster")
+
+
+def opened(path: Path) -> Database:
+    """The fleet of a test."""
+    return Database(f"sqlite:///{path}", sealer=Sealer((b"k" * 32,)))
+
+
+@contextmanager
+def settled(hub: Hub) -> Iterator[Hub]:
+    """The hub with both add-ons ready in a cluster that others use too; takes everything of it out again."""
+    hub.install_rights()
+    hub.wish(BOTH)
+    hub.connect()
+    hub.settle()
+    yield hub
+    for key, obj in hub.objects().items():
+        hub.admin.delete(kind_of(obj), key.name, namespace=key.namespace or None)
+    for obj in reversed(rights.objects()):
+        if obj["kind"] != NAMESPACE.kind:
+            hub.admin.delete(
+                kind_of(obj), obj["metadata"]["name"], namespace=obj["metadata"].get("namespace")
+            )
 
 
 def admin_access(cluster: HasKubeconfig) -> Access:
