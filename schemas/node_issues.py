@@ -21,8 +21,8 @@ NODE_KINDS = (
     IssueKind(
         "NodeRolledBack",
         "The kubelet of {NODE} did not come up with the provider, and has its old files back: {MESSAGE}",
-        "Read the kubelet's log on the node (journalctl -u kubelet), mend what it says, and change the cluster's"
-        " spec or settings to have it tried again. What the driver saw: " + _DRIVER_LEASE,
+        "Read the kubelet's log on the node (journalctl -u kubelet) and mend what it says. It is tried again, with a"
+        " restart of the kubelet, when the cluster is looked at on demand: pullpass clusters look {CLUSTER} --org {ORG}",
     ),
     IssueKind(
         "NodeWaiting",
