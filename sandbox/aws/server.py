@@ -1,42 +1,26 @@
-"""The sandbox's AWS: one WSGI app with a base path for each service, and the same in-process.
+"""The sandbox's AWS, in-process: what an account's owner does in it, and what tests do to it; `wsgi_app` is its HTTP face.
 
-Paths: `/iam`, `/service-quotas`, `/sts`, `/ecr`, `/ecr-public`, `/eks` and `/metadata` (an instance's). `/sts/REGION` is STS there
-(`/sts` alone: us-east-1), which `disable_region` shuts. Tests count calls, inject refusals and hang-ups, turn the clock
-and take a service down; `snapshot` keeps everything over a restart of `pullpass up`.
+Tests count calls, inject refusals and hang-ups, turn the clock and take a service or a region down; `snapshot` keeps
+everything over a restart of `pullpass up`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import threading
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.wrappers import Request, Response
-
-from sandbox.aws import (
-    callers,
-    ecr_policies,
-    iam,
-    iam_api,
-    iam_authenticator,
-    protocol,
-    service_quotas,
-    signing,
-    sts,
-)
-from sandbox.aws.callers import Caller, Dialect
+from sandbox.aws import iam, iam_authenticator
+from sandbox.aws.disturbances import Disturbances
 from sandbox.aws.ecr import Ecr, IssuedPassword
 from sandbox.aws.ecr_policies import EcrPolicies
 from sandbox.aws.eks import Eks, EksCluster
+from sandbox.aws.front import Front, Services
 from sandbox.aws.iam import PULL_ACTIONS, AccessKey, Iam, Role, User
-from sandbox.aws.iam_api import Administrator, IamApi, Principal
+from sandbox.aws.iam_api import IamApi
 from sandbox.aws.metadata import Metadata
-from sandbox.aws.protocol import AwsError
 from sandbox.aws.sts import Sts
 from sandbox.aws.tokens import KeyRing, Resolver
 
@@ -44,25 +28,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 TOKEN_LIFETIME = timedelta(hours=12)
-DEFAULT_REGION = "us-east-1"
-
-# Service to the prefix of its operations in X-Amz-Target.
-_TARGETS = {"ecr": "AmazonEC2ContainerRegistry_V20150921.", "ecr-public": "SpencerFrontendService."}
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    code: str
-    message: str
-    status: int
-
-
-@dataclass(frozen=True)
-class _HangUp:
-    """No answer: the connection is cut."""
-
-
-_Fault = _Refusal | _HangUp
 
 
 def _now() -> datetime:
@@ -85,22 +50,30 @@ class SandboxAws:
         now: Callable[[], datetime] = _now,
         token_lifetime: timedelta = TOKEN_LIFETIME,
     ) -> None:
-        self.calls: Counter[str] = Counter()
-        self.calls_by: Counter[tuple[str, str]] = Counter()
+        self._disturbances = Disturbances()
+        self.calls = self._disturbances.calls
+        self.calls_by = self._disturbances.calls_by
         self._clock = now
         self._skew = timedelta()
         self._lock = threading.RLock()
         self._keys = KeyRing(resolver)
         self._iam = Iam()
-        self._iam_api = IamApi(self._iam, resolver)
         self._sts = Sts(self._iam, self._keys)
         self._ecr = Ecr(self._iam, token_lifetime)
         self._ecr_policies = EcrPolicies()
         self._eks = Eks(self._iam)
         self._metadata = Metadata(self._iam, self._sts)
-        self._faults: dict[str, deque[_Fault]] = {}
-        self._down: set[str] = set()
-        self._disabled_regions: set[str] = set()
+        services = Services(
+            self._lock,
+            self._iam,
+            IamApi(self._iam, resolver),
+            self._sts,
+            self._ecr,
+            self._ecr_policies,
+            self._eks,
+            self._metadata,
+        )
+        self._front = Front(services, self._disturbances, now=self._now, skew=lambda: self._skew)
 
     def create_oidc_provider(self, account: str, url: str, audiences: list[str]) -> None:
         """As IAM CreateOpenIDConnectProvider in `account`; replaces one of the same URL."""
@@ -173,7 +146,7 @@ class SandboxAws:
                 token,
                 name,
                 now=self._now(),
-                call_sts=self._presigned_caller,
+                call_sts=self._front.presigned_caller,
                 access=lambda caller: self._eks.user(account, region, name, caller),
             )
 
@@ -204,13 +177,11 @@ class SandboxAws:
 
     def disable_region(self, region: str) -> None:
         """STS is not activated there."""
-        with self._lock:
-            self._disabled_regions.add(region)
+        self._disturbances.set_region(region, enabled=False)
 
     def enable_region(self, region: str) -> None:
         """Somebody has activated STS there again."""
-        with self._lock:
-            self._disabled_regions.discard(region)
+        self._disturbances.set_region(region, enabled=True)
 
     def forget_keys(self) -> None:
         """STS's copy of every issuer's JWKS has run out."""
@@ -224,11 +195,11 @@ class SandboxAws:
 
         `("ThrottlingException", "Rate exceeded")` is what AWS says to who asks too often.
         """
-        self._add_faults(operation, _Refusal(code, message, status), times)
+        self._disturbances.refuse_next(operation, code, message, status=status, times=times)
 
     def hang_up_next(self, operation: str, *, times: int = 1) -> None:
         """The next calls of `operation` get no answer: their connection is cut."""
-        self._add_faults(operation, _HangUp(), times)
+        self._disturbances.hang_up_next(operation, times=times)
 
     def set_skew(self, ahead: timedelta) -> None:
         """AWS's clock is `ahead` of everybody else's (behind, where it is negative)."""
@@ -237,8 +208,7 @@ class SandboxAws:
 
     def set_down(self, service: str, *, down: bool = True) -> None:
         """`iam`, `sts`, `ecr`, `ecr-public`, `eks` or `metadata` answers nothing but 503 for as long as it is down."""
-        with self._lock:
-            (self._down.add if down else self._down.discard)(service)
+        self._disturbances.set_down(service, down=down)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that outlives a restart, JSON-able."""
@@ -261,215 +231,8 @@ class SandboxAws:
             self._eks.restore(document.get("eks", []))
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """The HTTP face of all services."""
-        request = Request(environ)
-        request.get_data()  # before the form is read, which would leave nothing of what was signed
-        service, _, rest = request.path.strip("/").partition("/")
-        handlers: dict[str, Callable[[Request, str], Response]] = {
-            "iam": self._serve_iam,
-            "service-quotas": self._serve_quotas,
-            "sts": self._serve_sts,
-            "ecr": self._serve_ecr,
-            "ecr-public": self._serve_ecr_public,
-            "eks": self._serve_eks,
-            "metadata": self._serve_metadata,
-        }
-        handler = handlers.get(service)
-        if handler is None:
-            response = Response("Not Found", status=404)
-        elif service in self._down:
-            response = Response("Service Unavailable", status=503)
-        else:
-            response = handler(request, rest)
-        response.headers["x-amzn-RequestId"] = protocol.request_id()
-        return response(environ, start_response)
-
-    def _serve_iam(self, request: Request, _: str) -> Response:
-        action = request.form.get("Action", "")
-        try:
-            self._count(action)
-            with self._lock:
-                result = self._iam_api.call(action, self._person(request, action, "iam"), request.form)
-        except AwsError as error:
-            return protocol.refusal(error, iam_api.NAMESPACE)
-        return protocol.answer(action, iam_api.NAMESPACE, result)
-
-    def _serve_quotas(self, request: Request, _: str) -> Response:
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(service_quotas.TARGET)
-        status = 200
-        document: Mapping[str, Any]
-        try:
-            self._count(operation)
-            with self._lock:
-                account = self._person(request, operation, "servicequotas").account
-                document = service_quotas.call(operation, self._iam, account, request.get_json(force=True))
-        except AwsError as error:
-            status, document = error.status, {"__type": error.code, "message": error.message}
-        return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
-
-    def _serve_sts(self, request: Request, region: str) -> Response:
-        action = request.form.get("Action", "")
-        try:
-            self._count(action)
-            self._check_region(region or DEFAULT_REGION)
-            if action == "GetCallerIdentity":
-                person = self._person(request, action, "sts")
-                identity = {"Arn": person.arn, "UserId": "AIDASANDBOX", "Account": person.account}
-                return protocol.answer(action, sts.NAMESPACE, identity)
-            if action == "AssumeRoleWithWebIdentity":
-                self._count_by(action, request.form.get("RoleArn", ""))
-            result = self._sts.call(
-                action,
-                request.form,
-                self._now(),
-                caller=lambda: self._caller(request, action, "sts", callers.QUERY),
-            )
-        except AwsError as error:
-            return protocol.refusal(error, sts.NAMESPACE)
-        return protocol.answer(action, sts.NAMESPACE, result)
-
-    def _serve_ecr(self, request: Request, _: str) -> Response:
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGETS["ecr"])
-        if operation in ecr_policies.OPERATIONS:
-            return self._serve_ecr_policy(request, operation)
-        return self._serve_json(request, "ecr", "", self._ecr.call)
-
-    def _serve_ecr_policy(self, request: Request, operation: str) -> Response:
-        status = 200
-        document: Mapping[str, Any]
-        signed = signing.read(request)
-        try:
-            self._count(operation)
-            with self._lock:
-                person = self._owner(request, operation)
-                region = DEFAULT_REGION if signed is None else signed.region
-                asked = request.get_json(force=True)
-                document = self._ecr_policies.call(operation, person.account, region, asked)
-        except AwsError as error:
-            status, document = error.status, {"__type": error.code, "message": error.message}
-        return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
-
-    def _owner(self, request: Request, operation: str) -> Administrator | Principal:
-        """Who may do `operation` in ECR's own account."""
-        person = self._person(request, operation, "ecr")
-        if isinstance(person, Principal) and not self._iam.allows(
-            person.principal_arn, f"ecr:{operation}", "*"
-        ):
-            raise AwsError(
-                "AccessDeniedException", f"User: {person.arn} is not authorized to perform: ecr:{operation}"
-            )
-        return person
-
-    def _serve_ecr_public(self, request: Request, _: str) -> Response:
-        return self._serve_json(request, "ecr-public", "ecr-public:", self._ecr.call_public)
-
-    def _serve_json(
-        self,
-        request: Request,
-        service: str,
-        prefix: str,
-        call: Callable[[str, Caller, datetime], Mapping[str, Any]],
-    ) -> Response:
-        operation = request.headers.get("X-Amz-Target", "").removeprefix(_TARGETS[service])
-        status = 200
-        document: Mapping[str, Any]
-        try:
-            self._count(f"{prefix}{operation}")
-            with self._lock:
-                caller = self._caller(request, f"{prefix}{operation}", service, callers.JSON)
-                document = call(operation, caller, self._now())
-        except AwsError as error:
-            status, document = error.status, {"__type": error.code, "message": error.message}
-        return Response(json.dumps(document), status=status, content_type="application/x-amz-json-1.1")
-
-    def _serve_eks(self, request: Request, path: str) -> Response:
-        """REST with JSON: the operation is method and path."""
-        status, code = 200, ""
-        document: Mapping[str, Any]
-        operation = self._eks.operation(request.method, path)
-        try:
-            self._count(operation)
-            with self._lock:
-                caller = self._caller(request, operation, "eks", callers.JSON)
-                document = self._eks.call(operation, path, request.get_json(silent=True) or {}, caller)
-        except AwsError as error:
-            status, code, document = error.status, error.code, {"message": error.message}
-        response = Response(json.dumps(document), status=status, content_type="application/json")
-        if code:
-            response.headers["x-amzn-ErrorType"] = code
-        return response
-
-    def _presigned_caller(self, request: Request) -> Caller:
-        """Who presigned a call to STS that came by somebody else, as STS tells them."""
-        caller = callers.identify(
-            signing.read_presigned(request),
-            service="sts",
-            dialect=callers.QUERY,
-            iam=self._iam,
-            session_of=self._sts.session,
-            now=self._now(),
-            clock=self._now(),
-            life=callers.PRESIGNED_LIFE,
-        )
-        self.calls["GetCallerIdentity"] += 1
-        return caller
-
-    def _serve_metadata(self, request: Request, path: str) -> Response:
-        try:
-            self._count(self._metadata.operation(path))
-            with self._lock:
-                return self._metadata.serve(request, path, self._now())
-        except AwsError as error:
-            return Response(error.message, status=error.status)
-
-    def _caller(self, request: Request, operation: str, service: str, dialect: Dialect) -> Caller:
-        with self._lock:
-            caller = callers.identify(
-                signing.read(request),
-                service=service,
-                dialect=dialect,
-                iam=self._iam,
-                session_of=self._sts.session,
-                now=self._now(),
-                clock=_now() + self._skew,  # who signs takes the machine's time, whatever a test says it is
-            )
-            self._count_by(operation, caller.principal_arn)
-            return caller
-
-    def _person(self, request: Request, operation: str, service: str) -> Administrator | Principal:
-        """Who calls a service of people: 12 digits for an access key id are an account's administrator, unchecked."""
-        signed = signing.read(request)
-        if signed is not None and re.fullmatch(r"[0-9]{12}", signed.access_key_id):
-            return Administrator(signed.access_key_id)
-        caller = self._caller(request, operation, service, callers.QUERY)
-        return Principal(caller.arn, caller.principal_arn)
+        """The HTTP face of all services (`sandbox.aws.front`)."""
+        return self._front.wsgi_app(environ, start_response)
 
     def _now(self) -> datetime:
         return self._clock() + self._skew
-
-    def _add_faults(self, operation: str, fault: _Fault, times: int) -> None:
-        with self._lock:
-            self._faults.setdefault(operation, deque()).extend([fault] * times)
-
-    def _count_by(self, operation: str, principal_arn: str) -> None:
-        with self._lock:
-            self.calls_by[operation, principal_arn] += 1
-
-    def _count(self, operation: str) -> None:
-        with self._lock:
-            self.calls[operation] += 1
-            faults = self._faults.get(operation)
-            fault = faults.popleft() if faults else None
-        if isinstance(fault, _HangUp):
-            raise ConnectionResetError  # both servers of the sandbox's tests close the connection then
-        if fault is not None:
-            raise AwsError(fault.code, fault.message, status=fault.status)
-
-    def _check_region(self, region: str) -> None:
-        if region in self._disabled_regions:
-            raise AwsError(
-                "RegionDisabledException",
-                f"STS is not activated in this region ({region}). Your account administrator can activate STS in "
-                "this region using the IAM Console.",
-                status=403,
-            )
