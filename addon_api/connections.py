@@ -10,7 +10,7 @@ from fleet import clusters, connections
 from fleet.database import Database
 from fleet.errors import SealBroken
 from fleet.records import ClusterKey, Role
-from schemas import connection, eks
+from schemas import connection_bodies, eks
 from schemas.connection import Connection
 from schemas.eks import EksCluster
 from schemas.status import Json
@@ -28,9 +28,11 @@ def put(org: str, name: str) -> Response:
     defaults = eks.defaults_of(cluster.manifest)
     loopback = here.settings.allow_loopback
     if before is None:
-        parsed = connection.parse(body, now=now, allow_loopback=loopback, eks_defaults=defaults)
+        parsed = connection_bodies.parse(body, now=now, allow_loopback=loopback, eks_defaults=defaults)
     else:
-        parsed = connection.update(before, body, now=now, allow_loopback=loopback, eks_defaults=defaults)
+        parsed = connection_bodies.update(
+            before, body, now=now, allow_loopback=loopback, eks_defaults=defaults
+        )
     connections.put(here.database, principal(), key, parsed, now=now)
     return answers.of_json(
         {

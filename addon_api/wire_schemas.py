@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from fleet.errands import ErrandKind
 from fleet.standing import Standing
-from schemas.connection import ConnectionSchema
+from schemas.connection_bodies import ConnectionSchema
 from schemas.manifest import ManifestSchema, SettingsSchema
 from schemas.query import QuerySchema
 from schemas.status import Json, State

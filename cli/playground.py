@@ -26,7 +26,7 @@ from fleet.database import Database
 from fleet.records import ClusterKey, Principal, Role
 from kube.client import Client
 from sandbox.world import SandboxCluster, World
-from schemas import connection, trusted_accounts
+from schemas import connection_bodies, trusted_accounts
 from schemas.errors import NotFound
 
 ACCOUNT = "123456789012"
@@ -151,7 +151,7 @@ def _register(sandbox: World, cluster: SandboxCluster, key: ClusterKey, database
     endpoints = sandbox.aws_endpoints
     aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "ecrPublic", "metadata", "registry")}
     body = {"kubeconfig": cluster.kubeconfig(), "settings": {"timeoutSeconds": 5, "aws": aws}}
-    connected = connection.parse(body, now=now, allow_loopback=True)
+    connected = connection_bodies.parse(body, now=now, allow_loopback=True)
     if not cluster.down:
         client = Client(access_of(connected, allow_loopback=True))
         try:

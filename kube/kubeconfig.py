@@ -1,7 +1,7 @@
 """A user's own kubeconfig, for `pullpass connect`: the only module that imports the official `kubernetes` client.
 
 The user's admin context may hold anything kubectl takes, exec plugins and files included: the official loader reads it
-on the user's own machine. Kubeconfigs that are uploaded to the hub never come here (`schemas.connection` refuses what
+on the user's own machine. Kubeconfigs that are uploaded to the hub never come here (`schemas.connection_bodies` refuses what
 they must not hold).
 """
 

@@ -1,6 +1,6 @@
 """Tokens and PEM blocks as text: whether they are whole, and what a token says of itself.
 
-Called by `schemas.connection` and `schemas.kubeconfig`. Nothing here verifies a signature: the cluster does that.
+Called by `schemas.connection_bodies` and `schemas.kubeconfig`. Nothing here verifies a signature: the cluster does that.
 No message repeats a value.
 """
 

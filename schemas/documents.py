@@ -1,6 +1,6 @@
 """Request bodies as JSON values, read safely: JSON, and YAML 1.2 in its core schema.
 
-Called by `addon_api` for every body and by `schemas.connection` for kubeconfigs. What comes out is always plain
+Called by `addon_api` for every body and by `schemas.connection_bodies` for kubeconfigs. What comes out is always plain
 JSON (objects with text keys, lists, texts, numbers, booleans, null) that every database and encoder takes. The
 size of a body is the caller's to limit; here its depth and the growth by aliases are.
 

@@ -2,7 +2,7 @@
 
 Nothing of it is a secret, but it decides whose roles the hub assumes, so it is sealed and replaced like a credential.
 What the body leaves out is taken from the manifest once, when it is stored: a later change of the manifest, which needs
-no admin, leads the hub to no other role. Called by `schemas.connection` and `addon_api`.
+no admin, leads the hub to no other role. Called by `schemas.connection_bodies` and `addon_api`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Addresses that an admin may hand us to dial: what a URL must not be.
 
-Called by `schemas.connection`. The hub and the agent dial these with credentials at hand, so an address that leads
+Called by `schemas.connection_bodies`. The hub and the agent dial these with credentials at hand, so an address that leads
 to the machine itself, or to a cloud's metadata service, is refused as far as the text alone can tell.
 """
 

@@ -1,6 +1,6 @@
 """A kubeconfig's current context, with everything refused that would run or read something on the hub.
 
-Called by `schemas.connection`. A kubeconfig is a program of sorts: `exec` runs a command, `tokenFile` and its like
+Called by `schemas.connection_bodies`. A kubeconfig is a program of sorts: `exec` runs a command, `tokenFile` and its like
 read files of whoever loads it. Only what stands in the text itself is taken. Reference:
 https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """

@@ -37,7 +37,7 @@ from sandbox.kubernetes.cluster import Cluster as SandboxState
 from sandbox.kubernetes.cluster import controller_request
 from sandbox.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE_ACCOUNT, Target, parse_path
 from sandbox.world import World
-from schemas import connection
+from schemas import connection_bodies
 from schemas.agent_documents import (
     AGENT_ACCOUNT,
     CONFIGURATION_NAME,
@@ -160,7 +160,9 @@ def _fill(database: Database, bodies: Sequence[dict[str, Any]]) -> None:
 def _put_connection(database: Database, number: int, body: dict[str, Any]) -> None:
     now = datetime.now(UTC)
     key = ClusterKey(ADMIN.org, _name(number))
-    connections.put(database, ADMIN, key, connection.parse(body, now=now, allow_loopback=True), now=now)
+    connections.put(
+        database, ADMIN, key, connection_bodies.parse(body, now=now, allow_loopback=True), now=now
+    )
 
 
 def _dead_connection(world: _World, number: int, ports: Sequence[int]) -> dict[str, Any]:
@@ -261,7 +263,7 @@ def _serve_world() -> None:
         for number in range(CLUSTERS):
             name = _name(number)
             made = world.add_cluster(name, issuer=ISSUER, public=False, signing_key=signing_key)
-            admin = connection.parse(
+            admin = connection_bodies.parse(
                 {"kubeconfig": made.kubeconfig()}, now=datetime.now(UTC), allow_loopback=True
             )
             token = _connect(made.cluster)

@@ -33,8 +33,9 @@ from kube.client import Client
 from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP
 from reconcile.clock import SystemClock
 from reconcile.outcome import Done
-from schemas import connection
+from schemas import connection_bodies
 from schemas.agent_documents import CONFIGURATION_NAME, HUB_ACCOUNT, NAMESPACE_NAME
+from schemas.connection import Connection
 from tests.bench.agent import report_on
 from tests.support.kubernetes import Etcd, RealCluster
 
@@ -221,7 +222,7 @@ class _Stage:
         }
         return Wish(manifest, {"awsECR": {"registries": [REGISTRY]}})
 
-    def _connection(self, cluster: RealCluster) -> connection.Connection:
+    def _connection(self, cluster: RealCluster) -> Connection:
         issued = self._admin.request_token(
             NAMESPACE_NAME, HUB_ACCOUNT, audiences=(), expiration_seconds=24 * 3600
         )
@@ -230,7 +231,7 @@ class _Stage:
             "certificateAuthority": cluster.certificate_authority,
             "token": issued.token,
         }
-        return connection.parse(body, now=datetime.now(UTC), allow_loopback=True)
+        return connection_bodies.parse(body, now=datetime.now(UTC), allow_loopback=True)
 
 
 @contextmanager

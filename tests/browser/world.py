@@ -32,7 +32,7 @@ from fleet.records import Role
 from fleet.sealing import Sealer
 from kube.client import Client
 from sandbox.world import SandboxCluster, World
-from schemas import connection, trusted_accounts
+from schemas import connection_bodies, trusted_accounts
 from tests.support import processes
 from tests.support.programs import REPOSITORY
 
@@ -177,7 +177,7 @@ class ConsoleWorld:
         aws = {f"{name}Endpoint": endpoints[name] for name in ("sts", "ecr", "registry")}
         body = {"kubeconfig": cluster.kubeconfig(), "settings": {"timeoutSeconds": 5, "aws": aws}}
         if not cluster.down:
-            parsed = connection.parse(body, now=datetime.now(UTC), allow_loopback=True)
+            parsed = connection_bodies.parse(body, now=datetime.now(UTC), allow_loopback=True)
             client = Client(access_of(parsed, allow_loopback=True))
             try:
                 install(client)

@@ -39,7 +39,7 @@ from schemas.agent_documents import (
     load_configuration,
 )
 from schemas.connection import Connection
-from schemas.connection import parse as parse_connection
+from schemas.connection_bodies import parse as parse_connection
 from schemas.status import AddOnStatus, ClusterStatus
 
 ISSUER = "https://oidc.example.org/id/1"

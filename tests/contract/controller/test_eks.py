@@ -20,8 +20,7 @@ from fleet.records import Errand
 from kube.client import Client
 from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP
 from sandbox.world import SandboxCluster, World
-from schemas import connection as connections
-from schemas import eks
+from schemas import connection_bodies, eks
 from schemas.agent_documents import CONFIGURATION_NAME, NAMESPACE_NAME
 from schemas.status import Issue, State
 from tests.contract.controller.harness import BOTH, ISSUER, Hub, admin_access
@@ -123,7 +122,7 @@ class Eks:
 
     def connect(self, **body: Any) -> None:
         defaults = eks.defaults_of(self.hub.stored().manifest)
-        made = connections.parse(
+        made = connection_bodies.parse(
             {"eks": {"cluster": self.name, **body}},
             now=self.hub.clock.now(),
             allow_loopback=True,

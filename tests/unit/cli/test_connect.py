@@ -14,7 +14,7 @@ from kube.client import Client
 from kube.errors import NotFound
 from kube.objects import CLUSTER_ROLE, NAMESPACE
 from sandbox.world import SandboxCluster, World
-from schemas import connection
+from schemas import connection_bodies
 from schemas.agent_documents import HUB_ACCOUNT, NAMESPACE_NAME
 from tests.support.hub import manifest
 from tests.unit.cli.served import Shell
@@ -30,7 +30,7 @@ def cluster() -> Iterator[SandboxCluster]:
 
 @pytest.fixture
 def admin(cluster: SandboxCluster) -> Iterator[Client]:
-    parsed = connection.parse(
+    parsed = connection_bodies.parse(
         {"kubeconfig": cluster.kubeconfig()}, now=datetime.now(UTC), allow_loopback=True
     )
     client = Client(access_of(parsed, allow_loopback=True))

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from schemas import connection
 from schemas.addons.aws_ecr import PullSecret
 from schemas.agent_documents import (
-    HUB_ACCOUNT,
     NAMESPACE_ERROR_LIMIT,
-    NAMESPACE_NAME,
     AgentConfiguration,
     AgentReport,
     NamespaceError,
@@ -196,10 +193,6 @@ def test_what_the_pod_identity_webhook_is_told_is_read_again(region: str | None)
         token_expiration_seconds=600,
     )
     assert load_pod_identity(dump_pod_identity(told)) == told
-
-
-def test_the_connection_knows_the_hub_s_own_account() -> None:
-    assert f"system:serviceaccount:{NAMESPACE_NAME}:{HUB_ACCOUNT}" == connection.HUB_SUBJECT
 
 
 def test_every_object_says_whose_it_is() -> None:

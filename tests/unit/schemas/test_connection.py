@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas import connection
-from schemas.connection import HUB_SUBJECT, AwsAccess, Connection
+from schemas import connection, connection_bodies
+from schemas.connection import AwsAccess, Connection
+from schemas.connection_bodies import HUB_SUBJECT
 from schemas.errors import Invalid, Mistake
 
 NOW = datetime(2026, 11, 22, 5, 40, tzinfo=UTC)
@@ -48,7 +49,7 @@ def kubeconfig(cluster: Any = None, user: Any = None, **changes: Any) -> str:
 
 
 def parse(body: Any, *, allow_loopback: bool = False) -> Connection:
-    return connection.parse(body, now=NOW, allow_loopback=allow_loopback)
+    return connection_bodies.parse(body, now=NOW, allow_loopback=allow_loopback)
 
 
 def mistakes(body: Any, *, allow_loopback: bool = False) -> list[Mistake]:
@@ -74,7 +75,7 @@ STORED = Connection(
 
 
 def update(body: Any) -> Connection:
-    return connection.update(STORED, body, now=NOW, allow_loopback=False)
+    return connection_bodies.update(STORED, body, now=NOW, allow_loopback=False)
 
 
 def test_server_and_token_make_a_connection() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas import connection, eks
+from schemas import connection, connection_bodies, eks
 from schemas.connection import Connection
 from schemas.eks import EksCluster, EksDefaults, EksRole
 from schemas.errors import Invalid, Mistake
@@ -29,7 +29,7 @@ def manifest(**aws: Any) -> dict[str, Any]:
 
 
 def parse(body: Any, defaults: EksDefaults | None = DEFAULTS) -> Connection:
-    return connection.parse(body, now=NOW, allow_loopback=False, eks_defaults=defaults)
+    return connection_bodies.parse(body, now=NOW, allow_loopback=False, eks_defaults=defaults)
 
 
 def named(body: Any, defaults: EksDefaults | None = DEFAULTS) -> EksCluster:
@@ -139,7 +139,7 @@ def test_what_was_sealed_before_there_was_eks_opens() -> None:
 
 
 def update(stored: Connection, body: Any) -> Connection:
-    return connection.update(stored, body, now=NOW, allow_loopback=False, eks_defaults=DEFAULTS)
+    return connection_bodies.update(stored, body, now=NOW, allow_loopback=False, eks_defaults=DEFAULTS)
 
 
 def test_another_cluster_replaces_it_and_keeps_the_settings() -> None:
