@@ -14,6 +14,7 @@ class AwsGroup(LazyGroup):
 
     modules: ClassVar[dict[str, str]] = {
         "attach-node-role": "cli.aws_nodes:attach_node_role",
+        "read-role": "cli.aws_read_role:read_role",
         "setup": "cli.aws_setup:setup",
         "status": "cli.aws_setup:status",
         "teardown": "cli.aws_teardown:teardown",

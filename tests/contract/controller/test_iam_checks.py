@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from aws.setup import read_role
 from fleet import external_ids, looking
 from sandbox.world import World
 from schemas.agent_documents import AGENT_ACCOUNT, NAMESPACE_NAME
@@ -28,6 +29,10 @@ PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.example.org/id/1"
 SUBJECT = f"system:serviceaccount:{NAMESPACE_NAME}:{AGENT_ACCOUNT}"
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "iam-checks.md"
 READING = re.findall(r'"((?:iam|ecr):\w+)"', PAGE.read_text())  # the policy that people are told to give
+
+
+def test_the_printed_commands_give_what_the_page_says() -> None:
+    assert list(read_role.ACTIONS) == READING
 
 
 @pytest.fixture
