@@ -45,7 +45,7 @@ ISSUER_HOST = "oidc.cluster.example.com"
 ISSUER = f"https://{ISSUER_HOST}/id/real"
 AUDIENCE = "sts.amazonaws.com"
 AGENT = subject("pullpass-system", "pullpass-agent")
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 100.0
 POLL_SECONDS = 0.2
 
 Answer = TypeVar("Answer")

@@ -12,10 +12,13 @@ from kube.errors import KubeError
 from kube.objects import LEASE, NAMESPACE, SECRET, SERVICE_ACCOUNT, Object
 from sandbox.aws.ecr import IssuedPassword
 from schemas.agent_documents import (
+    CONFIGURATION_KEY,
+    CONFIGURATION_NAME,
     NAMESPACE_NAME,
     REPORT_KEY,
     REPORT_NAME,
     AgentReport,
+    load_configuration,
     load_report,
 )
 from tests.cluster.conftest import Stage, eventually
@@ -67,6 +70,17 @@ def report(stage: Stage) -> AgentReport:
     """The agent's own word."""
     found = stage.kubectl.get("v1", "ConfigMap", REPORT_NAME, namespace=SYSTEM)
     return load_report(found["data"][REPORT_KEY])
+
+
+def settled(stage: Stage) -> None:
+    """Until the last change of settings is proven, which asks AWS once."""
+
+    def look() -> bool:
+        found = stage.kubectl.get("v1", "ConfigMap", CONFIGURATION_NAME, namespace=SYSTEM)
+        wanted = load_configuration(found["data"][CONFIGURATION_KEY]).generation
+        return report(stage).generation == wanted and stage.state() == "Ready"
+
+    eventually(look, what="all is settled", explain=stage.logs)
 
 
 def leader(stage: Stage) -> RunningPod | None:

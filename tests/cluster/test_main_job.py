@@ -92,14 +92,18 @@ def test_the_hub_installs_the_agent_as_field_manager_pullpass(stage: Stage) -> N
 def test_the_agent_fills_a_secret_that_the_registry_takes(stage: Stage) -> None:
     stage.kubelet.run(SYSTEM, "pullpass-agent")
     stage.wait_for_state("Ready")
-    secret = stage.client.get(SECRET, "pullpass-ecr", namespace="shop")
+    secret = eventually(
+        lambda: stage.exists(SECRET, "pullpass-ecr", "shop"), what="the secret", explain=stage.logs
+    )
     auths = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
     assert {REGISTRY, f"*.dkr.ecr.{REGION}.amazonaws.com"} == set(auths)
     assert stage.world.aws.password_is_valid(auths[REGISTRY]["password"])
 
 
 def test_service_accounts_refer_to_it_beside_what_was_there(stage: Stage) -> None:
-    assert ["other-registry", "pullpass-ecr"] == references(stage)
+    eventually(
+        lambda: references(stage) == ["other-registry", "pullpass-ecr"], what="both", explain=stage.logs
+    )
 
 
 def test_the_status_shows_issuer_policy_and_proof(stage: Stage) -> None:

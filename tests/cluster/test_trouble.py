@@ -101,7 +101,9 @@ def test_an_api_server_that_restarts_is_waited_for(stage: Stage) -> None:
     stage.wait_for_issue("ClusterUnreachable")
     stage.cluster.start()
     stage.wait_for_state("Ready")
-    assert stage.exists(CLUSTER_ROLE_BINDING, SECRETS_ROLE)
+    eventually(
+        lambda: stage.exists(CLUSTER_ROLE_BINDING, SECRETS_ROLE), what="the binding", explain=stage.logs
+    )
 
 
 def test_a_controller_killed_in_the_middle_is_followed_by_one_that_finishes(stage: Stage) -> None:

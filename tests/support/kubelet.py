@@ -32,6 +32,7 @@ from tests.support.kubectl import Kubectl
 ROOT = Path(__file__).parents[2]
 _LOOK_SECONDS = 0.25
 _STOP_SECONDS = 15.0
+_FAILURE_THRESHOLD = 3  # of readiness probes, as Kubernetes has it by default
 
 
 @dataclass
@@ -48,6 +49,7 @@ class RunningPod:
     process: subprocess.Popen[bytes]
     ready: bool = False
     restarts: int = 0
+    failures: int = 0  # of its probe, since it succeeded last
 
     def health(self, path: str) -> str:
         """The body of an answer of the health port, such as `/metrics`."""
@@ -186,20 +188,28 @@ class Kubelet:
         )
 
     def _tend(self, pod: RunningPod) -> None:
-        if pod.process.poll() is not None and not self.held.is_set():
-            pod.restarts += 1
+        if pod.process.poll() is not None:
+            self._set_ready(pod, ready=False)
+            if self.held.is_set():
+                return
             pod.process = processes.start(pod.command, log=self.log, environment=pod.environment)
+            pod.restarts += 1
+        pod.failures = 0 if self._probe(pod) else pod.failures + 1
+        if pod.failures == 0 or pod.failures >= _FAILURE_THRESHOLD:
+            self._set_ready(pod, ready=pod.failures == 0)
+
+    def _probe(self, pod: RunningPod) -> bool:
         try:
             url = f"http://127.0.0.1:{pod.ports['health']}{pod.probe}"
-            ready = self._pool.request("GET", url).status == 200
+            return self._pool.request("GET", url).status == 200
         except urllib3.exceptions.HTTPError:
-            ready = False
-        if ready != pod.ready:
-            pod.ready = ready
-            self._report(pod)
+            return False
 
-    def _report(self, pod: RunningPod) -> None:
-        state = "True" if pod.ready else "False"
+    def _set_ready(self, pod: RunningPod, *, ready: bool) -> None:
+        if ready == pod.ready:
+            return
+        pod.ready = ready
+        state = "True" if ready else "False"
         conditions = [{"type": kind, "status": state} for kind in ("Ready", "ContainersReady")]
         status = {"phase": "Running", "conditions": conditions}
         with contextlib.suppress(NotFound):

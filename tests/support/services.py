@@ -154,7 +154,7 @@ class Services:
         other = {first: second, second: first}
         self._open |= {first, second}
         try:
-            while True:
+            while not self.broken.is_set():  # it may have been set, and `cut`, just before this was open
                 readable, _, _ = select.select([first, second], [], [], 60)
                 for one in readable:
                     data = one.recv(_CHUNK)
