@@ -256,7 +256,7 @@ def be_impatient(patch: pytest.MonkeyPatch) -> None:
 def serving(app: Flask) -> Iterator[str]:
     """The address of an app while it is served."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from moto import mock_aws
 
 from aws import iam, node_roles
 from aws.setup.node_roles import NodeRole, command, plan
 from aws.setup.steps import AttachPolicy
 from aws.user_session import UserSession, open_session
+from tests.support.moto_account import empty_account
 
 REGION = "eu-central-1"
 TRUST = json.dumps(
@@ -34,8 +34,7 @@ PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[UserSession]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-    with mock_aws():
+    with empty_account():
         yield open_session(region=REGION)
 
 

@@ -25,7 +25,7 @@ class _Quiet(WSGIRequestHandler):
 def serving(hub: Hub) -> Iterator[str]:
     """The address of a hub's API while it is served."""
     server = make_server("127.0.0.1", 0, hub.app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from tests.support.hub import CONNECTION, ROLE_ARN, manifest, status
+from tests.support.moto_account import Clients, empty_account
 from tests.unit.cli.served import Shell
 
 NAME = ROLE_ARN.rpartition("/")[2]
@@ -21,19 +20,22 @@ EC2 = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """IAM of the role's account."""
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    """The role's."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": REGION,
-        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
-        client = boto3.session.Session().client("iam", region_name=REGION)
-        yield client
-        client.close()
+    with empty_account() as clients:
+        yield clients
+
+
+@pytest.fixture
+def aws(account: Clients) -> Any:
+    """Its IAM."""
+    return account.of("iam")
 
 
 def put(shell: Shell, name: str, issuer: str | None) -> None:
@@ -117,15 +119,14 @@ def on_aws(shell: Shell) -> None:
     shell.hub.put(manifest(provider={"aws": provider}, addOns=add_ons))
 
 
-def test_node_roles_get_the_documented_policy_once(shell: Shell, aws: Any) -> None:
+def test_node_roles_get_the_documented_policy_once(shell: Shell, account: Clients, aws: Any) -> None:
     on_aws(shell)
     role = aws.create_role(RoleName="nodes", AssumeRolePolicyDocument=json.dumps({"Statement": EC2}))["Role"][
         "Arn"
     ]
-    eks = boto3.session.Session().client("eks", region_name=REGION)
+    eks = account.of("eks")
     eks.create_cluster(name="demo", roleArn=role, resourcesVpcConfig={})
     eks.create_nodegroup(clusterName="demo", nodegroupName="g", nodeRole=role, subnets=["subnet-1"])
-    eks.close()
     said = shell.fine("aws", "attach-node-role", "demo", "--yes")
     assert f"aws iam attach-role-policy --role-name nodes --policy-arn {READ_ONLY}" in said
     attached = aws.list_attached_role_policies(RoleName="nodes")["AttachedPolicies"]
@@ -133,10 +134,9 @@ def test_node_roles_get_the_documented_policy_once(shell: Shell, aws: Any) -> No
     assert [] == json.loads(shell.fine("aws", "attach-node-role", "demo", "--yes", "-o", "json"))["steps"]
 
 
-def test_a_cluster_without_nodes_in_aws_says_how_to_name_it(shell: Shell) -> None:
+def test_a_cluster_without_nodes_in_aws_says_how_to_name_it(shell: Shell, account: Clients) -> None:
     on_aws(shell)
-    eks = boto3.session.Session().client("eks", region_name=REGION)
+    eks = account.of("eks")
     eks.create_cluster(name="demo", roleArn="arn:aws:iam::123456789012:role/r", resourcesVpcConfig={})
-    eks.close()
     result = shell.pullpass("aws", "attach-node-role", "demo", "--yes")
     assert (1, True) == (result.exit_code, "--eks-name" in result.output)
