@@ -24,9 +24,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _DONE = click.style("✓", fg="green")
 _OPTIONS = (
+    # No envvar: boto3 reads AWS_PROFILE itself, and gives way to keys in the environment as the AWS CLI does.
     click.option(
         "--profile",
-        envvar="AWS_PROFILE",
         metavar="NAME",
         help="A profile of the AWS CLI; default: as the AWS CLI.",
     ),

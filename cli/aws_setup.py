@@ -121,7 +121,7 @@ def setup(
 @click.command()
 @session.cluster_argument
 @_permissions
-@click.option("--profile", envvar="AWS_PROFILE", metavar="NAME", help="A profile of the AWS CLI.")
+@click.option("--profile", metavar="NAME", help="A profile of the AWS CLI; default: as the AWS CLI.")
 @aws_plans.output_option
 @session.options
 def status(

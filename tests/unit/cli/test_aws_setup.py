@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -223,3 +224,19 @@ def test_without_aws_credentials_it_says_how_to_get_some(playground: Playground,
     done = pullpass(playground, "aws", "setup", "demo", "--role-name", "made", "--yes", environment=nothing)
     assert (1, True) == (done.returncode, "no AWS credentials found" in done.stderr)
     assert "refused" not in done.stderr  # nobody was asked
+
+
+@pytest.mark.parametrize(
+    ("more", "account"),
+    [(["--profile", "theirs"], OTHER), ([], ACCOUNT)],
+    ids=["a named profile wins over keys in the environment", "keys win over the environment's profile"],
+)
+def test_credentials_are_found_as_the_aws_cli_finds_them(
+    playground: Playground, empty: Any, tmp_path: Path, more: list[str], account: str
+) -> None:
+    set_up(playground)
+    file = tmp_path / "config"
+    file.write_text(f"[profile theirs]\naws_access_key_id = {OTHER}\naws_secret_access_key = any\n")
+    environment = {"AWS_PROFILE": "theirs", "AWS_CONFIG_FILE": str(file)}
+    done = pullpass(playground, "aws", "status", "demo", *more, environment=environment)
+    assert (account == OTHER) == (f"these credentials (arn:aws:iam::{OTHER}:" in done.stderr), done.stderr
