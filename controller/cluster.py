@@ -10,8 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-import structlog
-
 from controller import (
     applying,
     conditions,
@@ -28,7 +26,7 @@ from controller.addons import ADD_ONS
 from controller.addons.addon import Context, Evidence, Identity
 from controller.applying import Seen
 from controller.budget import Budget
-from controller.eks import EksAccesses
+from controller.entrance import Entrance
 from controller.iam_checks import IamChecks
 from controller.memory import Memories, Memory
 from controller.outcomes import Failure, Obstacle, judge
@@ -41,7 +39,7 @@ from fleet.errors import DatabaseUnavailable, StaleEpoch
 from fleet.events import NewEvent
 from fleet.records import Cluster
 from kube.client import Access, Client
-from kube.errors import KubeError, NotFound
+from kube.errors import NotFound
 from kube.objects import ObjectKey
 from reconcile.clock import Clock
 from reconcile.outcome import Done, Outcome, ReconcileError, RequeueAfter, Retryable
@@ -54,8 +52,6 @@ _BELIEVED_UNSETTLED = timedelta(seconds=25)
 _IAM_STOP_SECONDS = 1.0  # for each thread that asks AWS: who asked may ask again
 
 _UNREACHABLE = frozenset({"ClusterUnreachable", "HubAwsUnreachable"})
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,10 +102,9 @@ class Reconciler:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._dial = dial
         self._hub = database.hub_id()
         self._shelf = issuer.FleetShelf(database)
-        self._eks = EksAccesses(database, settings.aws_principal)
+        self._entrance = Entrance(database, settings, clock, dial)
         self._iam = IamChecks(database, settings.iam_check_role, clock=clock, changed=changed)
         self._role_policies = RolePolicies(database, settings.trust_policy_quota)
         self._memories = Memories(clock)
@@ -178,9 +173,7 @@ class Reconciler:
             memory.unsettle()
             if failure is None:
                 raise
-            if memory.connection is not None and memory.connection.eks is not None:
-                failure = self._eks.explained(cluster.key, memory.connection.eks, failure)
-            finding = self._cut_short(cluster, memory, failure)
+            finding = self._cut_short(cluster, memory, self._entrance.explained(cluster, memory, failure))
         metrics.REQUESTS.inc(memory.new_requests())
         return finding
 
@@ -212,14 +205,14 @@ class Reconciler:
         if memory.connection is None:
             memory.hang_up()
             return self._unconnected(cluster, wanted)
-        client = self._client(cluster, memory, memory.connection)
+        client = self._entrance.client(cluster, memory, memory.connection)
         budget = Budget(self._clock, self._settings.reconcile_seconds)
         client = client.within(budget.left)
         expected = applying.CLUSTER_SCOPED if memory.expected is None else memory.expected
         with budget.step("looking at what is there"):
             seen = applying.look(client, cluster.uid, expected=expected)
         with budget.step("renewing the hub's token"):
-            self._renew(cluster, memory, client)
+            self._entrance.renew(cluster, memory, client)
         if wanted:
             with budget.step("asking for version, rights and issuer"):
                 self._check(cluster, memory, client, seen)
@@ -228,43 +221,12 @@ class Reconciler:
             memory.identity = Identity(provider_url=cluster.status.oidc_provider_url)
         return self._converge(cluster, memory, client, budget, seen=seen, wanted=wanted)
 
-    def _client(self, cluster: Cluster, memory: Memory, connection: Connection) -> Client:
-        if connection.eks is not None:
-            now = self._clock.now()
-            memory.eks = self._eks.open(cluster.key, connection.eks, memory.eks, now=now)
-            connection = memory.eks.dialled(connection)
-        if memory.client is None or memory.dialled != connection:
-            memory.hang_up()
-            access = connecting.access_of(connection, allow_loopback=self._settings.allow_loopback)
-            memory.client = self._dial(access)
-            memory.dialled = connection
-        return memory.client
-
     def _unconnected(self, cluster: Cluster, wanted: Collection[str]) -> Finding:
         if cluster.removal is not None:
             return Finding(cluster.status, Done(), gone=True)
         if wanted:
             raise Obstacle("ConnectionMissing", "no connection is stored")
         return Finding(ClusterStatus(observed_generation=cluster.generation), Done())
-
-    def _renew(self, cluster: Cluster, memory: Memory, client: Client) -> None:
-        """A failure is remembered and told when it gets serious; the token that works goes on being used."""
-        connection = memory.connection
-        due = renewal.due_at(connection) if connection is not None else None
-        now = self._clock.now()
-        if connection is None or due is None or now < due:
-            return
-        try:
-            renewed = renewal.renewed(connection, client, now=now)
-        except KubeError as error:
-            memory.renewal_failure = error
-            _log.warning("token not renewed", cluster=str(cluster.key), error=str(error))
-            return
-        memory.renewal_failure = None
-        if connections.renew(self._database, cluster.uid, replaces=connection, renewed=renewed, now=now):
-            memory.connection = renewed  # the next run dials with it; the old token is good for this one
-        else:
-            memory.stale = True
 
     def _check(self, cluster: Cluster, memory: Memory, client: Client, seen: Seen) -> None:
         """What is asked on a change, once an hour where all is well, and every half minute where it is not."""

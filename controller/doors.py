@@ -1,6 +1,6 @@
 """The way into one cluster for who asks once: `controller.errands` opens one for each errand.
 
-A reconcile keeps its client and what it knows of an EKS cluster in its memory instead.
+A reconcile comes by `controller.entrance` instead, which keeps both client and what is known of an EKS cluster.
 """
 
 from __future__ import annotations

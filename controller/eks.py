@@ -1,7 +1,8 @@
 """The way into an EKS cluster without a kubeconfig: the hub's own identity, a chain of roles, and a token of 15 minutes.
 
 Every role is sent the external id of the cluster's organisation (a later link its own, where the chain names one), so no
-organisation reaches a cluster through a role that is another's. Called by `controller.cluster` before it dials.
+organisation reaches a cluster through a role that is another's. Called by `controller.entrance` and
+`controller.doors` before they dial.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Renewing the hub's own token before it dies; a failure never costs the one that works.
 
 Asks for 30 days and stores what was granted (EKS grants 24 hours at most), at a third of the granted life. Called by
-`controller.cluster` in every run.
+`controller.entrance` in every run.
 """
 
 from __future__ import annotations
