@@ -187,9 +187,11 @@ def _known_role(cluster: Mapping[str, Any], role_name: str | None) -> RoleArn | 
     """The role that the cluster has; None where `role_name` is to be made for it."""
     name, known = cluster["name"], aws_wanted.role_of(cluster)
     if known is None and role_name is None:
+        nodes = "aws" in cluster["spec"]["provider"]
         raise click.UsageError(
             f"{name} has no role yet: name the one to make with --role-name, or one that is there with"
             f" `pullpass addons enable {name} awsECR --role-arn ARN`"
+            + (f"; to pull by the role of its nodes: `pullpass aws attach-node-role {name}`" if nodes else "")
         )
     if known is not None and role_name not in {None, known.name, f"{known.path}{known.name}".strip("/")}:
         raise click.UsageError(f"--role-name: {name} has the role {known} already")

@@ -170,6 +170,7 @@ def test_the_owner_of_another_accounts_registry_is_told_what_to_run(
     ("arguments", "code", "words"),
     [
         (["setup", "demo"], 2, "--role-name"),
+        (["setup", "demo"], 2, "pullpass aws attach-node-role demo"),
         (["setup", "demo", "--role-name", "made"], 2, "pass --yes"),
         (["setup", "demo", "--role-name", "a b", "--yes"], 2, "--role-name"),
         (["setup", "nobody", "--yes"], 1, "nobody"),
