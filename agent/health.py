@@ -5,6 +5,7 @@ Started by `agent.brain`, which says what is wrong, if anything is.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -86,6 +87,8 @@ class HealthServer:
 
     def stop(self) -> None:
         """Stops serving and gives the port back."""
+        with contextlib.suppress(OSError):
+            self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread before its next look
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -120,6 +120,8 @@ class AdmissionServer:
 
     def stop(self) -> None:
         """Takes no new connection, ends the idle ones, and gives requests under way a few seconds."""
+        with contextlib.suppress(OSError):
+            self._listener.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread before its next look
         self._listener.shutdown()
         self._thread.join()
         self._listener.server_close()

@@ -247,6 +247,8 @@ def be_impatient(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fetching, "EVENTUAL_SECONDS", 0.5)
     patch.setattr(fetching, "EVENTUAL_RETRY_SECONDS", 0.2)
     patch.setattr(loop, "_BACKOFF", Backoff(base=0.2, maximum=0.5))
+    patch.setattr(loop, "_PLANNING_SECONDS", 0.05)
+    patch.setattr(loop, "_SHORTEST_WAIT_SECONDS", 0.05)
     patch.setattr(pacing, "NOT_READY_SECONDS", 0.3)
     patch.setattr(pacing, "INSTALLING_SECONDS", (0.2,))
     patch.setattr(reconciling, "_BELIEVED_UNSETTLED", timedelta(seconds=0.3))

@@ -48,7 +48,7 @@ RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding")
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found | None], *, seconds: float = 15.0) -> Found:
+def eventually(look: Callable[[], Found | None], *, seconds: float = 60.0) -> Found:
     """What `look` finds as soon as it finds something true."""
     clock = SystemClock()
     deadline = clock.monotonic() + seconds

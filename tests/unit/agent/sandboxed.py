@@ -34,9 +34,9 @@ def sandboxed() -> Iterator[Client]:
 
 
 def eventually(look: Callable[[], Found | None]) -> Found:
-    """What `look` finds as soon as it finds something true, within 15 seconds."""
+    """What `look` finds as soon as it finds something true; a bound, not a measurement."""
     waiting = threading.Event()
-    for _ in range(1500):
+    for _ in range(6000):
         found = look()
         if found:
             return found

@@ -300,8 +300,9 @@ def test_a_lease_that_is_made_again_is_not_free_before_its_holder_has_signed_it(
     leader.cut_off.set()
     election.admin.delete(LEASE, LEASE_NAME, namespace=OURS)
     election.admin.apply(_EMPTY)
+    eventually(lambda: {} == standby.leadership._watch.get(OURS, LEASE_NAME))  # type: ignore[union-attr]  # as above
     looks = standby.client.looks
-    for _ in range(6):
+    for _ in range(8):
         election.pass_by(standby, RETRY_SECONDS)
     assert standby.client.looks > looks
     assert [] == standby.terms

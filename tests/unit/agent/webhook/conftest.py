@@ -54,7 +54,7 @@ class Serving:
         return ssl.create_default_context(cadata=trusted.bundle.decode())
 
     def plain(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.server.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
 
     @contextmanager
     def connection(self, context: ssl.SSLContext | None = None) -> Iterator[ssl.SSLSocket]:
