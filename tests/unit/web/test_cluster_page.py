@@ -202,6 +202,19 @@ def test_the_permissions_are_shown_once_the_api_knows_them(console: Console, bro
     assert policy == browser.get(f"{PAGE}/permissions-policy").json
 
 
+def test_nodes_that_pull_by_their_own_role_are_let_by_one_command(console: Console, browser: Browser) -> None:
+    provider = {
+        "region": "eu-central-1",
+        "deployRoleArn": "arn:aws:iam::123456789012:role/deploy",
+        "vpcId": "vpc-1",
+        "image": {"recommended": "amazon/al2023"},
+        "nodePools": [],
+    }
+    connected(console, provider={"aws": provider}, addOns={"awsWorkloadIdentity": {}, "awsECR": {}})
+    report(console, ecr(State.INSTALLING))
+    assert "pullpass aws attach-node-role demo --org acme" in browser.text(PAGE)
+
+
 def test_there_are_no_permissions_to_download_before(console: Console, browser: Browser) -> None:
     connected(console)
     assert 404 == browser.get(f"{PAGE}/permissions-policy").status_code
