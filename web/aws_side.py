@@ -123,7 +123,7 @@ def _commands(role: str, policy: Json, permissions: Json | None, url: str, audie
         may_pull = f"aws iam attach-role-policy --role-name {name} --policy-arn {managed}"
     else:
         may_pull = (
-            f"aws iam put-role-policy --role-name {name} --policy-name pullpass"
+            f"aws iam put-role-policy --role-name {name} --policy-name pullpass-pull"
             f" --policy-document {shlex.quote(_compact(permissions))}"
         )
     quoted_audience = shlex.quote(audience)

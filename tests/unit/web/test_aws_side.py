@@ -112,7 +112,7 @@ def test_the_permissions_that_the_api_knows_are_used() -> None:
     policy = {"Version": "2012-10-17", "Statement": [{"Sid": "Login"}]}
     found = command("permissions", cluster(permissionsPolicy=policy))
     assert found.startswith(
-        "aws iam put-role-policy --role-name ecr --policy-name pullpass --policy-document '{"
+        "aws iam put-role-policy --role-name ecr --policy-name pullpass-pull --policy-document '{"
     )
 
 
