@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from kube import errors, hurry
+from kube import errors, hurry, transport
 from kube.client import Access, Client
 from kube.objects import CONFIG_MAP, NAMESPACE
 from reconcile.clock import SystemClock
+from tests.support import certificates
 from tests.unit.kube.conftest import Exchange, TinyServer
 
 Opener = Callable[[Access], Client]
@@ -19,6 +22,20 @@ def for_seconds(seconds: float) -> Callable[[], float]:
     clock = SystemClock()
     until = clock.monotonic() + seconds
     return lambda: until - clock.monotonic()
+
+
+def once(begun: Sequence[object], seconds: float = 0.3) -> Callable[[], float]:
+    """Time enough until something has begun, and so many seconds from then on."""
+    clock = SystemClock()
+    until: list[float] = []
+
+    def left() -> float:
+        if not begun:
+            return 60.0
+        until[:] = until or [clock.monotonic() + seconds]
+        return until[0] - clock.monotonic()
+
+    return left
 
 
 def drips(released: threading.Event) -> Iterator[bytes]:
@@ -58,7 +75,7 @@ def test_an_answer_that_drips_is_not_read_for_longer(server: TinyServer, open_cl
     server.answer = drip
 
     with pytest.raises(errors.OutOfTime):
-        open_client(server.access()).within(for_seconds(0.3)).get(NAMESPACE, "a")
+        open_client(server.access()).within(once(server.seen)).get(NAMESPACE, "a")
 
 
 def test_a_head_that_drips_is_not_read_for_longer(server: TinyServer, open_client: Opener) -> None:
@@ -70,30 +87,50 @@ def test_a_head_that_drips_is_not_read_for_longer(server: TinyServer, open_clien
     server.answer = drip
 
     with pytest.raises(errors.OutOfTime):
-        open_client(server.access()).within(for_seconds(0.3)).get(NAMESPACE, "a")
+        open_client(server.access()).within(once(server.seen)).get(NAMESPACE, "a")
 
 
-def test_a_proxy_that_drips_is_not_waited_for_longer(server: TinyServer, open_client: Opener) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_drips_is_not_waited_for_longer(
+    server: TinyServer,
+    open_client: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    scheme: str,
+) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
+    certificate, key = server.authority.server("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(
+        certificates.write_private(tmp_path / "proxy.crt", certificate),
+        certificates.write_private(tmp_path / "proxy.key", key),
+    )
+    trusting = transport._verifying(server.authority.certificate)  # as the system trusts a proxy's authority
+    monkeypatch.setattr(transport, "_system_tls_context", lambda: trusting)
+    asked: list[bytes] = []
 
     def drip() -> None:
-        with listener, listener.accept()[0] as caller:
-            caller.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
-            for byte in drips(server.released):
-                try:
-                    caller.sendall(byte)
-                except OSError:  # it has gone
-                    return
+        with listener, listener.accept()[0] as plain:
+            caller = context.wrap_socket(plain, server_side=True) if scheme == "https" else plain
+            with caller:
+                asked.append(caller.recv(4096))
+                caller.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                for byte in drips(server.released):
+                    try:
+                        caller.sendall(byte)
+                    except OSError:  # it has gone
+                        return
 
     proxy = threading.Thread(target=drip)
     proxy.start()
-    access = server.access(proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    access = server.access(proxy=f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
     try:
         with pytest.raises(errors.OutOfTime):
-            open_client(access).within(for_seconds(0.3)).get(NAMESPACE, "a")
+            open_client(access).within(once(asked)).get(NAMESPACE, "a")
     finally:
         server.released.set()
         proxy.join()
+    assert asked[0].startswith(b"CONNECT 127.0.0.1:")
 
 
 def test_without_time_nothing_is_sent(server: TinyServer, client: Client) -> None:
