@@ -6,9 +6,7 @@ Logs go to standard error, one JSON object a line. SIGTERM and SIGINT end it wit
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 
 import structlog
@@ -19,6 +17,7 @@ from agent.metrics import Metrics
 from agent.secrets.verification import RealAws
 from kube.errors import KubeError
 from reconcile.clock import SystemClock, SystemRandom
+from reconcile.stopping import told_to_stop
 
 _UNEXPECTED = 1
 _USAGE_ERROR = 2
@@ -44,9 +43,7 @@ def run(environment: Mapping[str, str]) -> int:
     except (settings.SettingsError, KubeError, OSError) as error:
         log.error("cannot start", error=str(error))  # noqa: TRY400 - the message says all; a traceback would not help
         return _USAGE_ERROR
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = told_to_stop()
     log.info("started", health_port=brain.health_port)
     try:
         brain.run(stop)

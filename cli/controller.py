@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 import click
 
 from cli import logs, settings, wiring
 from controller.engine import Engine
 from reconcile.clock import SystemClock, SystemRandom
+from reconcile.stopping import told_to_stop
 
 
 @click.command()
@@ -17,9 +15,7 @@ def controller() -> None:
     """Reconcile clusters until told to stop (SIGTERM or Ctrl-C); runs beside others on PostgreSQL."""
     configured = settings.read()
     logs.set_up(configured.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_stop()
     database = wiring.open_database(configured)
     if configured.metrics_port:
         from prometheus_client import start_http_server  # noqa: PLC0415 - only where it is asked for

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from cli import children, settings, wiring
 from cli.settings import Settings
 from fleet import sessions, tokens
 from fleet.database import Database
+from reconcile.stopping import told_to_stop
 
 STOP_SECONDS = 15
 
@@ -27,9 +27,7 @@ STOP_SECONDS = 15
 @click.option("--sandbox", is_flag=True, help="Also start a sandbox: three clusters, an AWS and a registry.")
 def up(sandbox: bool) -> None:
     """Run hub and controller together; Ctrl-C ends both."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_stop()
     token = _token(settings.read().data_directory)
     os.environ["PULLPASS_BOOTSTRAP_TOKEN"] = token
     if sandbox:

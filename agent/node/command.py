@@ -6,6 +6,7 @@ and SIGINT end it at once: it can be killed anywhere.
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from collections.abc import Mapping
@@ -27,7 +28,8 @@ def run(environment: Mapping[str, str]) -> int:
         return _USAGE_ERROR
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+        # By another thread: the handler may have interrupted what holds the event's lock.
+        signal.signal(number, lambda _number, _frame: _thread.start_new_thread(stop.set, ()))
     api = ApiServer(found.server, found.kubernetes_token_file, found.kubernetes_ca_file)
     log("started", node=found.node)
     Driver(found, RealHost(found.host_root), api).run(stop)
