@@ -165,6 +165,31 @@ def test_what_somebody_mended_is_looked_at_when_they_say_so(
     expect(page.locator("section.notice")).to_have_count(0)
 
 
+def test_a_look_leaves_the_page_where_it_is_and_the_focus_on_its_button(
+    world: ConsoleWorld, new_window: Open
+) -> None:
+    world.add_cluster("mended-in-aws", provider="hetzner", add_ons=both("mended-in-aws"), prepared=False)
+    window = new_window(width=360)
+    page = window.page
+    window.go("/clusters/mended-in-aws")
+    window.shows("AWS refuses so far: InvalidIdentityToken")
+    button = page.locator("#look-aws")
+    button.focus()
+    button.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    with page.expect_response("**/look"):
+        page.keyboard.press("Enter")
+    expect(button).to_be_focused()
+    assert before == page.evaluate("scrollY")
+    world.run_aws(page.locator("#command-provider").inner_text())
+    world.run_aws(
+        page.locator("#command-trust").inner_text(),
+        policy=world.call("GET", "/mended-in-aws/-addons/awsECR/trustPolicy"),
+    )
+    window.state("awsECR", "Ready")
+    expect(page.locator("#look-aws")).to_have_count(0)
+
+
 def test_a_live_page_says_when_its_hub_is_away_and_goes_on_when_it_is_back(
     world: ConsoleWorld, new_window: Open
 ) -> None:
