@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -260,7 +260,8 @@ class Client:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         status = self._json("POST", path, body).get("status") or {}
         try:
-            return IssuedToken(status["token"], datetime.fromisoformat(status["expirationTimestamp"]))
+            expires_at = datetime.fromisoformat(status["expirationTimestamp"])
+            return IssuedToken(status["token"], expires_at.replace(tzinfo=expires_at.tzinfo or UTC))
         except (KeyError, TypeError, ValueError):
             raise errors.ServerError(500, "", "the TokenRequest was answered without a token") from None
 

@@ -92,6 +92,7 @@ class ServerError(ApiError):
 
 
 MESSAGE_LIMIT = 600
+LONGEST_RETRY_SECONDS = 3600.0
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,
@@ -155,7 +156,9 @@ def _integer(value: object) -> int | None:
 
 
 def _seconds(value: object) -> float | None:
+    """What a server asks for, an hour at most; None for what is no number of seconds."""
     try:
-        return float(str(value))
+        seconds = float(str(value))
     except ValueError:
         return None
+    return min(seconds, LONGEST_RETRY_SECONDS) if seconds >= 0 else None

@@ -20,6 +20,7 @@ from reconcile.clock import Clock, Random
 
 Key = TypeVar("Key", bound=Hashable)
 
+_LONGEST_WAIT_SECONDS = 3600.0  # a lock waits for no more than some centuries; who waits only looks again
 _LARGEST_EXPONENT = 62  # beyond it `2**n` only costs time: every maximum is reached
 
 
@@ -196,7 +197,8 @@ class Queue(Generic[Key]):
             return
         self._timekeeper = failing
         try:
-            self.clock.wait(self._lanes[failing], next_due - self.clock.monotonic())
+            left = next_due - self.clock.monotonic()
+            self.clock.wait(self._lanes[failing], min(left, _LONGEST_WAIT_SECONDS))
         finally:
             self._timekeeper = None
 

@@ -98,3 +98,11 @@ def test_what_looks_like_a_credential_is_struck_out(credential: str) -> None:
     assert credential.rpartition(" ")[2] not in error.message
     assert error.message.startswith("rejected ")
     assert error.message.endswith("[removed] of yours")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [("1e300", 3600.0), ("inf", 3600.0), ("nan", None), ("-5", None)]
+)
+def test_a_server_asks_for_an_hour_at_most(asked: str, expected: float | None) -> None:
+    assert expected == errors.from_answer(429, b"", retry_after=asked).retry_after
+    assert expected == errors.from_answer(429, status(429, "Slow", retryAfterSeconds=asked)).retry_after

@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -434,3 +435,12 @@ def test_a_server_that_is_gone_without_a_word_is_noticed_within_a_minute(client:
     finally:
         connection.close()
     assert idle + between * times <= 60
+
+
+def test_a_token_whose_end_names_no_time_zone_ends_by_utc(server: TinyServer, client: Client) -> None:
+    status = {"token": "made-up", "expirationTimestamp": "2026-11-22T05:40:00"}
+    server.answer = lambda exchange: exchange.json({"status": status})
+
+    issued = client.request_token("prod", "agent", audiences=["x"], expiration_seconds=600)
+
+    assert datetime(2026, 11, 22, 5, 40, tzinfo=UTC) == issued.expires_at

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconcile.clock import FakeClock, FakeRandom
+from reconcile.clock import FakeClock, FakeRandom, SystemClock
 from reconcile.queue import Backoff, Queue
 
 
@@ -236,3 +236,14 @@ def test_a_restarted_key_backs_off_from_the_beginning(queue: Queue[str], clock: 
 def test_a_healthy_key_that_is_restarted_stays_healthy(queue: Queue[str]) -> None:
     queue.restart("a")
     assert ((1, 0), 0) == (queue.depth(), queue.failures("a"))
+
+
+def test_a_key_that_is_due_in_ages_costs_no_worker() -> None:
+    queue: Queue[str] = Queue(clock=SystemClock(), random=FakeRandom())
+    queue.add_after("a", 1e300)  # longer than a lock can wait
+    found: list[str | None] = []
+    worker = threading.Thread(target=lambda: found.append(queue.get()))
+    worker.start()
+    queue.add("b")
+    worker.join()
+    assert ["b"] == found
