@@ -7,6 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from agent.pods import stuck
+from agent.secrets import loop
 from aws.credentials import AwsEndpoints, RegistryCredential, SessionCredentials
 from aws.hops import AwsFailure
 from aws.identities import RoleLink, WebIdentity
@@ -62,6 +64,16 @@ class CountingAws:
         failure = self.failures.get(call)
         if failure is not None:
             raise failure
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in crowds is gathered for less time than in production."""
+    monkeypatch.setattr(loop, "_PLANNING_SECONDS", 0.05)
+    monkeypatch.setattr(loop, "_TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(loop, "_SHORTEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(stuck, "_GATHERING_SECONDS", 0.05)
+    monkeypatch.setattr(stuck, "_NEXT_SECONDS", 0.1)
 
 
 @pytest.fixture

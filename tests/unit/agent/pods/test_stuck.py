@@ -4,24 +4,23 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from agent.pods.stuck import StuckPods
 from agent.secrets.duties import Contribution
-from kube.client import Access, Client
+from kube.client import Client
 from kube.errors import Forbidden, NotFound
 from kube.objects import POD, SECRET, SERVICE_ACCOUNT, Object
 from reconcile.clock import SystemClock, SystemRandom
-from sandbox.world import World
 from schemas.addons.aws_ecr import PullSecret
 from schemas.agent_documents import AgentConfiguration
 from schemas.times import parse_time
+from tests.unit.agent.sandboxed import eventually, sandboxed
 
 HOST = "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
 IMAGE = f"{HOST}/team/app:1"
@@ -61,7 +60,7 @@ class Told:
             return next((each[3] for each in self.events if each[:3] == (kind, name, reason)), None)
 
         with self._condition:
-            assert self._condition.wait_for(found, 15), self.events
+            assert self._condition.wait_for(found, 60), self.events
             message = found()
         assert message is not None
         return message
@@ -139,20 +138,8 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    world = World(run_workloads=False)
-    world.start()
-    cluster = world.add_cluster("demo", issuer="https://issuer.example", public=False)
-    client = Client(
-        Access(
-            yaml.safe_load(cluster.kubeconfig())["clusters"][0]["cluster"]["server"],
-            certificate_authority=world._certificates.authority,
-            token=cluster.admin_token,
-            allow_loopback=True,
-        )
-    )
-    yield Scene(client, Told())
-    client.close()
-    world.stop()
+    with sandboxed() as client:
+        yield Scene(client, Told())
 
 
 @pytest.fixture
@@ -163,14 +150,6 @@ def duty(scene: Scene) -> Iterator[StuckPods]:
     yield duty
     duty.stop()
     duty.join(10)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    clock = SystemClock()
-    deadline = clock.monotonic() + 15
-    while not holds():
-        assert clock.monotonic() < deadline, "it did not come to that in time"
-        threading.Event().wait(0.02)
 
 
 def test_a_pod_that_came_too_early_is_evicted_and_its_owner_told(scene: Scene, duty: StuckPods) -> None:
