@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.world import ADMIN, ConsoleWorld, role_arn
+from tests.browser.world import ADMIN, ConsoleWorld, both, role_arn
 
 _MOST_STEPS = 200  # a page that changes meanwhile may send one round again
 
@@ -86,6 +87,34 @@ def test_the_filter_keeps_its_text_and_the_focus_while_the_list_changes(
     window.shows("seen at once")
     expect(finder).to_have_value("to-be-f")
     expect(finder).to_be_focused()
+
+
+@pytest.mark.parametrize("key", ["", "Space"])
+def test_what_is_pressed_while_the_page_would_change_is_not_lost(
+    world: ConsoleWorld, new_window: Open, key: str
+) -> None:
+    name = f"pressed-{key.lower() or 'mouse'}"
+    world.add_cluster(name, add_ons=both(name))
+    window = new_window()
+    page = window.page
+    window.go(f"/clusters/{name}")
+    window.state("awsECR", "Ready")
+    switch = page.get_by_role("switch", name="awsECR")
+    switch.hover()
+    switch.focus()
+    if key:
+        page.keyboard.down(key)
+    else:
+        page.mouse.down()
+    with page.expect_response(lambda answer: "/live?" in answer.url and answer.status == 200) as change:
+        world.call("PATCH", f"/{name}", {"description": "changed meanwhile"})
+    change.value.finished()
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    if key:
+        page.keyboard.up(key)
+    else:
+        page.mouse.up()
+    _arrived(page, f"Switch off awsECR on {name}?")
 
 
 def test_the_first_stop_leads_past_the_navigation(new_window: Open) -> None:
