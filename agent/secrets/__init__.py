@@ -4,7 +4,7 @@ Who calls whom, from the outside in:
 
 - `loop`: the queue and its tasks; run by `agent.brain` for each term of leadership.
 - `planning` makes the `plan`: every claim (`add_on`, and claimants by `duties`) and every credential that they need.
-- `watching`: namespaces, service accounts, pull secrets and, where needed, pods.
+- `watching`: namespaces, service accounts, pull secrets and, where needed, pods and `strangers` by the same names.
 - `fetching`: one credential for each identity and region, and its proof by a walk (`verification`, `keys`); held in the
   `pool`, stored by `keeping` in the `store`.
 - `filling`: one namespace's secrets (`pull_secret`, `content`) and references (`service_accounts`, `selection`);

@@ -199,7 +199,7 @@ class Filling:
             return
         if not pull_secret.is_ours(there, cluster_uid):
             message = pull_secret.why_not_ours(there, cluster_uid)
-            raise NotFilled("SecretNotOurs", message, retry=not self._views.sees_strangers)
+            raise NotFilled("SecretNotOurs", message, retry=not self._views.look_out_for(name))
 
     def _delete(self, found: SecretView) -> None:
         what = f"secret {found.name} in namespace {found.namespace}"

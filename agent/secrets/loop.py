@@ -272,6 +272,7 @@ class SecretsAgent:
         if plan.complete and plan.secrets is not Secrets.HOLD:
             self._pool.keep_only(plan.kept_keys)
         self._plan = plan
+        self._views.claimed({claim.secret_name for claim in plan.claims})
         # Others stand in the queue: a failing one waits its time, however often somebody else's claim changes.
         for key in plan.keys_changed_since(before):
             self._queue.add(Task(Topic.CREDENTIAL, key=key))
@@ -314,7 +315,7 @@ class SecretsAgent:
         finally:
             self._queue.add_after(Task(Topic.REPORT), _GATHERING_SECONDS)
             self._queue.add_after(Task(Topic.CLAIMANTS), _TELLING_SECONDS)
-            if not plan.configuration.wide_secrets and not self._views.sees_strangers:
+            if not plan.configuration.wide_secrets and not self._views.narrow:
                 self._queue.add_after(Task(Topic.PLAN), _PLANNING_SECONDS)
         return Done()
 

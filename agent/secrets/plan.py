@@ -76,6 +76,11 @@ class Plan:
         return tuple(claim for claim in self.claims if claim.key.source in _OWN)
 
     @cached_property
+    def others(self) -> tuple[Claim, ...]:
+        """Those of claimants."""
+        return tuple(claim for claim in self.claims if claim.key.source not in _OWN)
+
+    @cached_property
     def suspended(self) -> frozenset[ClaimKey]:
         """The claims that keep what stands, also where they would not select it any more."""
         return frozenset(claim.key for claim in self.claims if claim.suspended)

@@ -60,7 +60,7 @@ class Found:
     """What is known when a report is made.
 
     `credentials` are the good ones. `selected` and `ready` are namespaces of the add-on's own pull secrets. `errors`
-    are the add-on's own, duties contribute theirs. `elsewhere` counts secrets of ours by other names than the usual.
+    are those of claims, duties contribute theirs. `elsewhere` counts secrets of ours by other names than the usual.
     """
 
     now: datetime

@@ -5,7 +5,7 @@ Called by `agent.secrets.loop`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from agent.nodes.summing import Secrets
@@ -112,7 +112,7 @@ class Telling:
             credentials={key: each for key, each in credentials.items() if each is not None},
             selected=selected,
             ready=ready,
-            errors=errors,
+            errors=[*errors, *self._errors_of(plan.others)],
             contributions=contributions,
             nodes=nodes,
             leader=self._leader,
@@ -132,8 +132,7 @@ class Telling:
         """Tells the claimants how their claims fare, if that changed."""
         if not self._claimants:
             return
-        own = {claim.key for claim in plan.own_claims}
-        statuses = {claim.key: self._status(claim, now) for claim in plan.claims if claim.key not in own}
+        statuses = {claim.key: self._status(claim, now) for claim in plan.others}
         remaining = self._views.remaining(plan.configuration.cluster_uid)
         if (statuses, remaining) == self._told:
             return
@@ -178,9 +177,12 @@ class Telling:
         return ready
 
     def _own_errors(self, plan: Plan) -> list[NamespaceError]:
-        found = [outcome.error for claim in plan.own_claims for outcome in self._results.of(claim).values()]
         left = [error for result in self._results.all().values() for error in result.leftovers]
-        return [*(error for error in found if error is not None), *left]
+        return [*self._errors_of(plan.own_claims), *left]
+
+    def _errors_of(self, claims: Iterable[Claim]) -> list[NamespaceError]:
+        found = [outcome.error for claim in claims for outcome in self._results.of(claim).values()]
+        return [error for error in found if error is not None]
 
     def _all_visited(self, plan: Plan) -> bool:
         visited = {name for name, result in self._results.all().items() if result.serial == plan.serial}

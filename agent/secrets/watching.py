@@ -7,7 +7,7 @@ elsewhere. Used by `agent.secrets.loop`, `agent.secrets.filling` and `agent.secr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from agent.secrets.claims import ClaimKey, Selection
 from agent.secrets.pull_secret import SecretView
 from agent.secrets.selection import selects_namespace
 from agent.secrets.service_accounts import Account
+from agent.secrets.strangers import Strangers
 from kube.client import Client
 from kube.errors import Forbidden
 from kube.objects import CONFIG_MAP, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT, Object
@@ -63,6 +64,7 @@ class Views:
             _configuration_text,
             lambda _, __: told.configuration(),
         )
+        self._strangers = Strangers(client, changed=told.namespace, clock=clock, random=random)
         self._begun = False
         # The scopes stand beside their informers: the one that is asked, and the one that is to follow it.
         self._secrets: tuple[Scope, Informer[SecretView]] | None = None
@@ -82,11 +84,13 @@ class Views:
 
     def stop(self) -> None:
         """Ends all watches."""
+        self._strangers.stop()
         for informer in self._all():
             informer.stop()
 
     def join(self, timeout_seconds: float) -> None:
         """Waits for them to end."""
+        self._strangers.join(timeout_seconds)
         for informer in self._all():
             informer.join(timeout_seconds)
 
@@ -166,9 +170,17 @@ class Views:
         return self._secrets is not None and (self._secrets[0] == _WIDE or secret_name == SECRET_NAME)
 
     @property
-    def sees_strangers(self) -> bool:
-        """Whether a secret by our name that is not ours is seen, and so its going."""
+    def narrow(self) -> bool:
+        """Whether secrets are watched by name."""
         return self._secrets is not None and self._secrets[0] == _NARROW
+
+    def look_out_for(self, secret_name: str) -> bool:
+        """Whether a secret by that name that is not ours is seen, and so its going; it is watched from now on."""
+        return self.narrow or self._strangers.look_out_for(secret_name)
+
+    def claimed(self, secret_names: Collection[str]) -> None:
+        """Secrets by other names are in nobody's way."""
+        self._strangers.keep_only(() if self.narrow else secret_names)
 
     @property
     def secrets(self) -> Informer[SecretView]:

@@ -17,6 +17,7 @@ from agent.secrets.claims import Claim, ClaimKey, ClaimSource, Selection
 from agent.secrets.duties import ClaimStatus, Contribution
 from agent.secrets.identity import Identity, StoredKeys
 from agent.secrets.loop import SecretsAgent
+from agent.secrets.tasks import Task, Topic
 from aws.hops import AwsFailure, HopName
 from aws.identities import WebIdentity
 from aws.registry_hosts import RegistryHost, parse
@@ -268,6 +269,23 @@ def test_a_secret_that_is_not_ours_is_never_overwritten(cluster: Cluster, kind: 
     found = cluster.secret("web-pull")
     assert found is not None
     assert (found["data"], found["metadata"].get("labels")) == (data, None)
+
+
+def test_one_that_is_in_the_way_is_watched_so_that_its_going_is_seen(cluster: Cluster) -> None:
+    data = {".dockerconfigjson": base64.b64encode(b'{"auths":{}}').decode()}
+    cluster.apply("Secret", "web-pull", "shop", type="kubernetes.io/dockerconfigjson", data=data)
+    cluster.start(claim())
+    cluster.status(lambda status: bool(status.errors))
+    namespace, shop = cluster.agent._queue, Task(Topic.NAMESPACE, "shop")
+    eventually(lambda: not namespace.failures(shop))  # it is not tried again and again
+    told = cluster.reported(lambda report: bool(report.namespace_errors)).namespace_errors
+    assert [("shop", "SecretNotOurs", "web-pull", "custom/web")] == [
+        (error.namespace, error.code, error.secret, error.claim) for error in told
+    ]
+    cluster.client.delete(SECRET, "web-pull", namespace="shop")
+    eventually(lambda: DUBLIN in cluster.hosts("web-pull"))
+    cluster.status(lambda status: not status.errors)
+    cluster.reported(lambda report: not report.namespace_errors)
 
 
 def test_what_nobody_claims_any_more_goes(cluster: Cluster) -> None:
