@@ -41,7 +41,10 @@ def cut(timeout_seconds: float | None) -> float | None:
 @contextmanager
 def _hurried(waiting: socket.socket) -> Iterator[None]:
     own = waiting.gettimeout()
-    waiting.settimeout(cut(own))
+    if (shorter := cut(own)) == own:
+        yield
+        return
+    waiting.settimeout(shorter)
     try:
         yield
     finally:
