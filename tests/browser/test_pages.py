@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from fleet.records import Role
 from tests.browser.conftest import Open
 from tests.browser.watched import Window, open_window
-from tests.browser.world import ADMIN, ConsoleWorld, both
+from tests.browser.world import ACCOUNT, ADMIN, ConsoleWorld, both
 
 Scene = Callable[[Window], None]
 _SPEC = {"version": "1.34.4", "provider": {"generic": {"location": "aws-eu-central-1"}}}
@@ -177,6 +177,22 @@ def test_axe_finds_nothing(tour: Window, name: str) -> None:
     assert [] == found
     assert 0 == tour.overflow()
     assert [] == [secret for secret in _secrets(tour.world) if secret in tour.page.content()]
+
+
+def test_the_longest_names_fit_into_the_narrowest_window(states: ConsoleWorld, new_window: Open) -> None:
+    name = "n" * 60
+    role = f"arn:aws:iam::{ACCOUNT}:role/{'path/' * 10}{'r' * 60}"
+    add_ons = {"awsWorkloadIdentity": {}, "awsECR": {"roleArn": role}}
+    manifest = {"name": name, "description": "d" * 200, "tags": {"t" * 60: "v" * 100}}
+    states.call("POST", "", {"kind": "mk8s", **manifest, "spec": {**_SPEC, "addOns": add_ons}})
+    window = new_window(width=320)
+    pages = ["", "/connect", "/remove", "/audit", "/events", "/edit", "/add-ons/awsECR/off"]
+    overflowing = {}
+    for path in ("/clusters", "/fleet", "/clusters/-new", *(f"/clusters/{name}{page}" for page in pages)):
+        window.go(path)
+        overflowing[path] = window.overflow()
+    states.call("DELETE", f"/{name}")
+    assert dict.fromkeys(overflowing, 0) == overflowing
 
 
 def test_an_organisation_without_clusters_is_told_what_to_do_first(
