@@ -46,7 +46,11 @@ def test_a_private_image_runs_with_the_add_on_and_only_with_it(
     assert 1 == max(len(names) for names in together)
     for name in KUBEADM_NODES:
         bed.wait_for_phase(pod_on(bed, namespace, "before", name), namespace, "Running")
-        assert delivery.report(name)["verified"]["ok"]
+        eventually(
+            lambda name=name: (delivery.report(name).get("verified") or {}).get("ok"),  # type: ignore[misc]
+            what=f"{name} is verified",
+            explain=lambda name=name: delivery.report(name),  # type: ignore[misc]
+        )
     undeploy(bed, namespace, "before")
 
     delivery.disable(selector=KUBEADM)
@@ -88,7 +92,7 @@ def test_a_spoiled_token_fails_the_pull_and_is_put_right_again(
     bed.apply(POD, pod("spoiled", namespace, "node-1"))
 
     wait_for_refusal(bed, namespace, "spoiled")
-    assert "InvalidIdentityToken" in node.journal(lines=400)
+    eventually(lambda: "InvalidIdentityToken" in node.journal(lines=400), what="the journal says why")
     delivery.enable(selector=KUBEADM)
     bed.wait_for_phase("spoiled", namespace, "Running", patience=120)
     bed.client.delete(POD, "spoiled", namespace=namespace)

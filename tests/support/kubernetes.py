@@ -24,6 +24,7 @@ from tests.support import certificates, processes, programs
 KUBERNETES_SERVICE_ADDRESS = "10.96.0.1"
 START_SECONDS = 90.0
 _POLL_SECONDS = 0.1
+_STOP_SECONDS = 2.0  # whoever watches would keep it for ten; what it was told is in etcd
 
 
 @dataclass
@@ -146,7 +147,7 @@ class RealCluster:
     def stop(self) -> None:
         """Ends its processes; its objects stay in etcd."""
         while self._processes:
-            processes.stop(self._processes.pop())
+            processes.stop(self._processes.pop(), grace_seconds=_STOP_SECONDS)
 
     def restart(self, *, issuer: str | None = None) -> None:
         """Stops and starts it on the same port, with another issuer if one is given: objects and keys stay."""

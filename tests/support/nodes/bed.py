@@ -182,7 +182,7 @@ class Bed:
         conditions = (node or {}).get("status", {}).get("conditions", [])
         return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
-    def wait_for_phase(self, name: str, namespace: str, phase: str, *, patience: float = 60.0) -> None:
+    def wait_for_phase(self, name: str, namespace: str, phase: str, *, patience: float = 120.0) -> None:
         """Until a pod is `Running`, `Failed`, …"""
         eventually(
             lambda: (self.get(POD, name, namespace) or {}).get("status", {}).get("phase") == phase,
@@ -197,7 +197,7 @@ class Bed:
         events = self.client.list(EVENT, namespace=namespace, field_selector=selector).items
         return "\n".join(event["message"] for event in events)
 
-    def wait_for_node(self, name: str, *, fresh: bool = False, patience: float = 90.0) -> None:
+    def wait_for_node(self, name: str, *, fresh: bool = False, patience: float = 150.0) -> None:
         """Until it says Ready; `fresh`: in a heartbeat that is newer than this call."""
         before = self._heartbeat(name) if fresh else None
         eventually(
@@ -300,7 +300,7 @@ def eventually(
     *,
     what: str,
     explain: Callable[[], object] = lambda: "",
-    patience: float = 60.0,
+    patience: float = 120.0,
 ) -> Answer:
     """What `look` answers as soon as it is truthy; fails with `what` otherwise. A bound, not a measurement."""
     pause = threading.Event()

@@ -74,7 +74,7 @@ class Delivery:
         text = (lease or {}).get("metadata", {}).get("annotations", {}).get(REPORT, "{}")
         return dict(json.loads(text))
 
-    def wait(self, node: str, state: str, *, patience: float = 90.0) -> dict[str, Any]:
+    def wait(self, node: str, state: str, *, patience: float = 150.0) -> dict[str, Any]:
         """Its report, once it has that state in the current generation."""
 
         def look() -> dict[str, Any] | None:
