@@ -174,6 +174,7 @@ def test_a_refusal_is_remembered_where_the_kubelet_only_says_that_it_waits(
 ) -> None:
     duty.follow(CONFIGURATION)
     scene.pod("app-1", REPLICA_SET)
+    eventually(lambda: duty._watching is not None and bool(duty._watching._refused))
     scene.wait("app-1", "ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
     scene.secret()
     scene.refer("pullpass-ecr")
