@@ -140,7 +140,7 @@ def _options(
 
 
 @cache
-def _loader() -> Loader:
+def service_models() -> Loader:
     """The service models, read once: they take most of the time that a client costs."""
     return create_loader()
 
@@ -154,5 +154,5 @@ def _session(region: str) -> boto3.session.Session:
         variables[name] = (None, None, os.devnull, None)
     variables["ignore_configured_endpoint_urls"] = (None, None, True, None)
     session = botocore.session.Session(session_vars=variables)
-    session.register_component("data_loader", _loader())
+    session.register_component("data_loader", service_models())
     return boto3.session.Session(botocore_session=session, region_name=region)

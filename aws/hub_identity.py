@@ -19,12 +19,14 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
 from aws import arns, errors, transport
+from aws.clients import service_models
 from aws.credentials import SessionCredentials
 from aws.hub_failures import HubAwsFailure
 from aws.identities import HubRole
@@ -118,10 +120,13 @@ class HubIdentity:
 
 def session_of(credentials: SessionCredentials) -> boto3.session.Session:
     """A session that signs with `credentials`, and else has the process's own settings."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", service_models())
     return boto3.session.Session(
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
         aws_session_token=credentials.session_token,
+        botocore_session=session,
     )
 
 
