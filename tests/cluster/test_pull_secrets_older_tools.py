@@ -51,6 +51,17 @@ def manifests(name: str) -> list[Object]:
     return [obj for obj in yaml.safe_load_all((MANIFESTS / name).read_text()) if obj]
 
 
+def left_behind(name: str, namespace: str) -> Object:
+    """A secret that an older tool made."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": '{"auths":{}}'},
+    }
+
+
 def test_the_public_helpers_list_of_namespaces_carries_over(stage: Stage) -> None:
     stage.kubectl.apply(MANIFESTS / "ecr-public-credentials-helper.yaml")
     helper = next(obj for obj in manifests("ecr-public-credentials-helper.yaml") if obj["kind"] == "CronJob")
@@ -72,16 +83,9 @@ def test_the_public_helpers_list_of_namespaces_carries_over(stage: Stage) -> Non
 
 
 def test_a_secret_that_the_public_helper_left_is_named_with_its_remedy(stage: Stage) -> None:
-    left: Object = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "ecr-public-token", "namespace": "prometheus"},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": '{"auths":{}}'},
-    }
     stage.wish(pullSecret={"excludeNamespaces": ["*"]})
     eventually(lambda: where(stage, "ecr-public-token") == set(), what="none", explain=stage.logs)
-    stage.client.create(left)
+    stage.client.create(left_behind("ecr-public-token", "prometheus"))
     stage.wish(
         registries=[PUBLIC],
         pullSecret={"name": "ecr-public-token", "namespaces": ["default", "prometheus", "my-app"]},
@@ -135,7 +139,12 @@ def test_without_the_older_operators_crd_it_is_missed(stage: Stage) -> None:
 
 
 def test_the_older_operators_objects_are_honoured_as_they_stand(stage: Stage) -> None:
+    """In `analytics` it left its secret, and its reference in both: only what Pullpass put there will it take away."""
     stage.kubectl.apply(MANIFESTS / "ecr-creds-refresher.yaml")
+    for name in ("analytics", "billing"):
+        body = {"imagePullSecrets": [{"name": "ecr-pull-secret"}]}
+        stage.kubectl.merge("v1", "ServiceAccount", "default", body, namespace=name)
+    stage.client.create(left_behind("ecr-pull-secret", "analytics"))
     stage.world.aws.create_user(USER)
     pair = stage.world.aws.create_access_key(USER)
     stage.kubectl.apply(
@@ -154,17 +163,23 @@ def test_the_older_operators_objects_are_honoured_as_they_stand(stage: Stage) ->
         return not refused(lambda: stage.kubectl.apply(MANIFESTS / "ecr-creds-refresher-objects.yaml"))
 
     eventually(applied, what="the API server serves the CRD")
+    stage.wait_for_issue("SecretNotOurs")
+    stage.wait_for_state("Degraded")
+    stage.client.delete(SECRET, "ecr-pull-secret", namespace="analytics")
+    stage.kubectl.merge("v1", "ServiceAccount", "default", {"imagePullSecrets": None}, namespace="analytics")
     eventually(
         lambda: where(stage, "ecr-pull-secret") == {"analytics", "billing"},
         what="its namespaces",
         explain=stage.logs,
     )
-    assert opens(stage, "billing", "ecr-pull-secret", REGISTRY)
-    eventually(
-        lambda: references(stage, "billing") == ["ecr-pull-secret"],
-        what="its default account",
-        explain=stage.logs,
-    )
+    for name in ("analytics", "billing"):
+        eventually(
+            lambda name=name: references(stage, name) == ["ecr-pull-secret"],  # type: ignore[misc]
+            what="its default account",
+            explain=stage.logs,
+        )
+        assert opens(stage, name, "ecr-pull-secret", REGISTRY)
+    eventually(lambda: "SecretNotOurs" not in stage.issues(), what="no issue", explain=stage.show)
 
 
 def test_it_is_never_written_to(stage: Stage) -> None:
@@ -176,4 +191,5 @@ def test_it_is_never_written_to(stage: Stage) -> None:
 def test_deleted_its_secrets_go_which_the_older_operator_only_logged(stage: Stage) -> None:
     stage.kubectl.delete("alchemy.com/v1alpha1", "ECRPullSecret", "team-pull-secret")
     eventually(lambda: where(stage, "ecr-pull-secret") == set(), what="they go", explain=stage.logs)
-    eventually(lambda: references(stage, "billing") == [], what="the references go", explain=stage.logs)
+    eventually(lambda: references(stage, "analytics") == [], what="the reference goes", explain=stage.logs)
+    assert ["ecr-pull-secret"] == references(stage, "billing")  # the operator's, not ours

@@ -211,15 +211,15 @@ def test_a_leader_that_was_out_of_breath_does_not_lead_on(stage: Stage) -> None:
 
 
 @contextmanager
-def meddler(stage: Stage) -> Iterator[list[int]]:
-    """Somebody who writes a service account without a pause."""
+def meddler(stage: Stage, kind: str, name: str) -> Iterator[list[int]]:
+    """Somebody who writes an object in `bank` without a pause."""
     stop, written = threading.Event(), [0]
 
     def work() -> None:
         while not stop.is_set():
             written[0] += 1
             body = {"metadata": {"annotations": {"meddler": str(written[0])}}}
-            stage.kubectl.merge("v1", "ServiceAccount", "default", body, namespace="bank")
+            stage.kubectl.merge("v1", kind, name, body, namespace="bank")
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -233,7 +233,7 @@ def meddler(stage: Stage) -> Iterator[list[int]]:
 def test_service_accounts_that_others_write_all_the_time_are_merged(stage: Stage) -> None:
     body = {"imagePullSecrets": [{"name": "others"}, {"name": "pullpass-ecr"}]}
     stage.kubectl.merge("v1", "ServiceAccount", "default", body, namespace="bank")
-    with meddler(stage) as written:
+    with meddler(stage, "ServiceAccount", "default") as written:
         stage.wish(pullSecret={"namespaces": ["shop", "bank", "later"], "serviceAccounts": "none"})
         eventually(
             lambda: references(stage, "bank") == ["others"], what="ours is taken back", explain=stage.logs
@@ -245,6 +245,20 @@ def test_service_accounts_that_others_write_all_the_time_are_merged(stage: Stage
             explain=stage.logs,
         )
         assert written[0] > 10
+
+
+def test_a_secret_that_others_write_all_the_time_is_refreshed(stage: Stage) -> None:
+    host = f"{ACCOUNT}.dkr.ecr.eu-north-1.amazonaws.com"
+    wishes = {"namespaces": ["shop", "bank", "later"], "labelled": {}}
+    with meddler(stage, "Secret", "pullpass-ecr") as written:
+        stage.wish(registries=[REGISTRY, host], pullSecret=wishes)
+        eventually(
+            lambda: opens(stage, "bank", "pullpass-ecr", host), what="the new content", explain=stage.logs
+        )
+        eventually(lambda: written[0] > 10, what="others wrote")
+    found = stage.client.get(SECRET, "pullpass-ecr", namespace="bank")["metadata"]
+    assert found["annotations"]["meddler"]  # theirs stays beside ours
+    stage.wish(pullSecret=wishes)
 
 
 def test_an_api_server_that_restarts_is_waited_for(stage: Stage) -> None:
