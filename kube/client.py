@@ -281,7 +281,7 @@ class Client:
         while True:
             page_query = {**query, "limit": str(PAGE_SIZE), **({"continue": token} if token else {})}
             page = self._json("GET", _with_query(path, page_query), accept=accept)
-            items.extend(_named(kind, item) for item in page.get("items") or ())
+            items.extend(_named(kind, item) for item in _listed(page))
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
@@ -308,7 +308,7 @@ class Client:
             raise _refusal(answer)
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested without end
             document = None
         if not isinstance(document, dict):
             raise errors.ApiError(
@@ -342,6 +342,18 @@ def _refusal(answer: Answer) -> errors.ApiError:
             answer.status, "Redirected", "redirects are never followed; give the server's own URL"
         )
     return errors.from_answer(answer.status, answer.body, retry_after=answer.retry_after)
+
+
+def _listed(page: Mapping[str, Any]) -> Sequence[Object]:
+    items = page.get("items") or []
+    if isinstance(items, list) and all(_is_object(item) for item in items):
+        return items
+    raise errors.ApiError(200, "NotKubernetes", "the list holds what is no object: is this an API server?")
+
+
+def _is_object(item: Any) -> bool:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    return isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
 
 
 def _named(kind: Kind, obj: Object) -> Object:

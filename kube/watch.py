@@ -116,7 +116,7 @@ class Watch(Iterator[WatchEvent]):
         try:
             document = json.loads(line)
             kind, obj = document["type"], document["object"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise errors.Unreachable("the watch sent a line that is no event") from None
         if kind == "ERROR":
             raise errors.from_status({**obj, "status": obj.get("code")})

@@ -94,6 +94,35 @@ def test_what_is_no_json_comes_from_no_api_server(server: TinyServer, client: Cl
     assert "NotKubernetes" == caught.value.reason
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"items": 1}',
+        b'{"items": ["a"]}',
+        b'{"items": [{}]}',
+        b'{"items": [{"metadata": {"name": 1}}]}',
+    ],
+    ids=["nested", "none", "text", "nameless", "number"],
+)
+def test_a_list_of_what_are_no_objects_comes_from_no_api_server(
+    server: TinyServer, client: Client, body: bytes
+) -> None:
+    server.answer = lambda exchange: exchange.content(body)
+
+    with pytest.raises(errors.ApiError) as caught:
+        client.list(CONFIG_MAP)
+
+    assert "NotKubernetes" == caught.value.reason
+
+
+def test_a_refusal_nested_without_end_is_a_refusal(server: TinyServer, client: Client) -> None:
+    server.answer = lambda exchange: exchange.content(b"[" * 100_000, 403)
+
+    with pytest.raises(errors.Forbidden):
+        client.get(NAMESPACE, "a")
+
+
 def test_a_server_that_says_nothing_is_unreachable(server: TinyServer, open_client: Opener) -> None:
     def stay_silent(exchange: Exchange) -> None:
         server.released.wait(10)
