@@ -242,6 +242,7 @@ class LabelledWatch:
         with refusals_named(f"{what} cannot be written"), self._secrets.writing(*key) as written:
             body = contents.patch_to_fill(found, content)
             written(self._client.merge_patch(SECRET, key.name, body, namespace=key.namespace))
+        self._patience.wrote(key)
         if not found.filled:
             self._say(
                 key, found.uid, "Filled", "Pullpass filled it with ECR credentials and keeps them fresh"

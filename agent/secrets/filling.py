@@ -175,11 +175,12 @@ class Filling:
     def _write_secret(self, wanted: Object, found: SecretView | None, cluster_uid: str) -> None:
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         what = f"secret {name} in namespace {namespace}"
-        self._be_patient(what, hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).digest())
+        wish = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).digest()
         if found is not None:
             # The lock: one that took its place meanwhile, and may not be ours, makes a conflict.
             wanted["metadata"]["resourceVersion"] = found.resource_version
         with (
+            self._patiently(what, wish),
             refusals_named(f"{what} cannot be written"),
             self._views.secrets.writing(namespace, name) as written,
         ):
@@ -228,8 +229,8 @@ class Filling:
             return
         namespace, name = account.namespace, account.name
         what = f"service account {name} in namespace {namespace}"
-        self._be_patient(what, (tuple(sorted(wanted)), tuple(sorted(kept))))
         with (
+            self._patiently(what, (tuple(sorted(wanted)), tuple(sorted(kept)))),
             refusals_named(f"{what} cannot be changed"),
             self._views.accounts.writing(namespace, name) as written,
         ):
@@ -247,11 +248,14 @@ class Filling:
                     return
         raise Retryable(f"{what} keeps changing")
 
-    def _be_patient(self, what: str, wish: Hashable) -> None:
-        """Writes of another wish, after a change of settings or a refresh, are nobody's undoing."""
+    @contextmanager
+    def _patiently(self, what: str, wish: Hashable) -> Iterator[None]:
+        """Around a write. Those of another wish, after a change of settings or a refresh, are nobody's undoing."""
         seconds = self._patience.wait_for((what, wish))
         if seconds > 0.0:
             raise Retryable(f"{what} is changed back again and again by somebody else", retry_after=seconds)
+        yield
+        self._patience.wrote((what, wish))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A limit to drift repair: where another tool undoes every write at once, two of them would never stop.
 
-Called by `agent.secrets.filling` before each write.
+Only writes that were made count: what is refused is nobody's undoing, and is tried again with growing pauses. Called by
+`agent.secrets.filling`, `agent.labelled.watch` and `agent.webhook.certificates` around each write.
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ class Patience:
         self._swept_at = clock.monotonic()
 
     def wait_for(self, target: Hashable) -> float:
-        """0 when `target` may be written now, which counts as a write; else in how many seconds it may be."""
+        """0 when `target` may be written now; else in how many seconds it may be."""
+        now = self._clock.monotonic()
+        with self._lock:
+            writes = self._writes.get(target)
+            if writes is None or len(writes) < MOST_WRITES:
+                return 0.0
+            return max(0.0, writes[0] + WITHIN_SECONDS - now)
+
+    def wrote(self, target: Hashable) -> None:
+        """Counts a write."""
         now = self._clock.monotonic()
         with self._lock:
             self._sweep(now)
-            writes = self._writes.setdefault(target, deque(maxlen=MOST_WRITES))
-            if len(writes) == MOST_WRITES and now - writes[0] < WITHIN_SECONDS:
-                return writes[0] + WITHIN_SECONDS - now
-            writes.append(now)
-            return 0.0
+            self._writes.setdefault(target, deque(maxlen=MOST_WRITES)).append(now)
 
     def _sweep(self, now: float) -> None:
         """Forgets, now and then, what was left in peace."""

@@ -296,6 +296,7 @@ class Certificates:
                     ],
                 }
             )
+            self._patience.wrote(name)
             _log.info("caBundle written", configuration=name)
         return wait
 

@@ -17,6 +17,7 @@ from agent.secrets.claims import Claim, ClaimKey, ClaimSource, Selection
 from agent.secrets.duties import ClaimStatus, Contribution
 from agent.secrets.identity import Identity, StoredKeys
 from agent.secrets.loop import SecretsAgent
+from agent.secrets.patience import MOST_WRITES
 from agent.secrets.tasks import Task, Topic
 from aws.hops import AwsFailure, HopName
 from aws.identities import WebIdentity
@@ -286,6 +287,21 @@ def test_one_that_is_in_the_way_is_watched_so_that_its_going_is_seen(cluster: Cl
     eventually(lambda: DUBLIN in cluster.hosts("web-pull"))
     cluster.status(lambda status: not status.errors)
     cluster.reported(lambda report: not report.namespace_errors)
+
+
+def test_what_is_refused_again_and_again_is_named_all_the_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.secrets.strangers.MOST_NAMES", 0)  # so that it has to be tried
+    cluster.apply("Secret", "web-pull", "shop", type="Opaque")
+    cluster.start(claim())
+    cluster.status(lambda status: bool(status.errors))
+    for _ in range(2 * MOST_WRITES):
+        done = cluster.agent.progress().done
+        cluster.agent._queue.add(Task(Topic.NAMESPACE, "shop"))
+        eventually(lambda done=done: cluster.agent.progress().done > done)  # type: ignore[misc]
+        errors = cluster.agent._telling._results.all()["shop"].errors
+        assert ["SecretNotOurs"] == [error.code for error in errors]
 
 
 def test_what_nobody_claims_any_more_goes(cluster: Cluster) -> None:
