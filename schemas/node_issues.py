@@ -31,6 +31,12 @@ NODE_KINDS = (
         " disturbed only where you allow it: " + ENABLE_ECR + " --set node.restartDeviceNodes=true",
     ),
     IssueKind(
+        "NodesLate",
+        "Nodes have had no credentials for ten minutes, and their drivers do not say why, {NODE} for one: {MESSAGE}",
+        "See whether the drivers' pods run: kubectl --context CONTEXT -n pullpass-system describe daemonset,pods"
+        " -l app.kubernetes.io/managed-by=pullpass",
+    ),
+    IssueKind(
         "NodeFailed",
         "The driver cannot do its work on {NODE}: {MESSAGE}",
         _DRIVER_LOG,

@@ -46,6 +46,9 @@ def ready(context: Context, report: AgentReport | None) -> Finding:
     if nodes is None:
         return Finding("Unknown", "NoReport", "no driver has reported yet")
     found = troubles(context, nodes.not_done)
+    if nodes.late and not found and report is not None and not report.pull_secrets:
+        # Nothing else delivers, and no driver says what is in the way.
+        found = (_issue(context, "NodesLate", nodes.not_done),) if nodes.not_done else ()
     counts = f"{nodes.ready} of {nodes.desired} nodes get credentials themselves"
     if nodes.ready >= nodes.desired:
         return Finding(

@@ -134,6 +134,21 @@ def test_a_node_in_trouble_is_an_issue_of_its_kind(state: str, reason: str, code
     assert "${" not in issue.remedy
 
 
+@pytest.mark.parametrize(
+    ("pull_secrets", "late", "told"), [(False, 2, True), (False, 0, False), (True, 2, False)]
+)
+def test_nodes_that_no_driver_answers_for_are_an_issue_where_nothing_else_serves(
+    pull_secrets: bool, late: int, told: bool
+) -> None:
+    silent = ReportedNode("worker-1", "pending", "", "no driver has reported", "")
+    nodes = ReportedNodes(desired=2, pending=2, late=late, not_done=(silent,))
+    found = evidence(nodes, pull_secrets=pull_secrets)
+    status = aws_ecr.observe(context(settings=NODE, since=LONG_AGO), found)
+    messages = [issue.message for issue in status.issues if issue.code == "NodesLate"]
+    assert told == bool(messages)
+    assert all("worker-1 for one: no driver has reported" in message for message in messages)
+
+
 def test_a_node_that_takes_its_turn_is_no_issue() -> None:
     node = ReportedNode("worker-1", "waiting", "NoSlot", "another restarts")
     status = aws_ecr.observe(

@@ -68,6 +68,7 @@ CODES = [
     "NodeRefused",
     "NodeRolledBack",
     "NodeWaiting",
+    "NodesLate",
     "NodeFailed",
     "NodeRoleMayNotPull",
     "PluginFailed",
