@@ -74,7 +74,7 @@ def wanted_for(
             registries=_registries(role, members, choices, region),
             repositories=choices.repositories or ("*",),
             pull_through=choices.pull_through,
-            exact=bool(choices.repositories or choices.pull_through or choices.registries or choices.public),
+            exact=choices.made,
         ),
     )
     _ = wanted.inline_policy  # says what is wrong with names
