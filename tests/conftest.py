@@ -9,6 +9,7 @@ import botocore.session
 import pytest
 from botocore.loaders import create_loader
 
+from tests.support import certificates
 from tests.support.kubernetes import Etcd, RealCluster
 
 
@@ -18,6 +19,12 @@ def aws_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", cache(create_loader))
         yield
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> str:
+    """For the tokens of the sandbox's clusters: each would make its own, which takes a tenth of a second."""
+    return certificates.signing_key()
 
 
 @pytest.fixture(scope="session")

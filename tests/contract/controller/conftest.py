@@ -34,8 +34,10 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def cluster(world: World) -> SandboxCluster:
-    return world.add_cluster(f"cluster-{next(_NUMBERS)}", issuer=ISSUER, public=False)
+def cluster(world: World, signing_key: str) -> SandboxCluster:
+    return world.add_cluster(
+        f"cluster-{next(_NUMBERS)}", issuer=ISSUER, public=False, signing_key=signing_key
+    )
 
 
 @pytest.fixture

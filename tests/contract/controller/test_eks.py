@@ -54,8 +54,8 @@ def world(time: Time) -> Iterator[World]:
 
 
 @pytest.fixture
-def cluster(world: World) -> SandboxCluster:
-    made = world.add_cluster(f"eks-{next(_NUMBERS)}", issuer=ISSUER, public=False)
+def cluster(world: World, signing_key: str) -> SandboxCluster:
+    made = world.add_cluster(f"eks-{next(_NUMBERS)}", issuer=ISSUER, public=False, signing_key=signing_key)
     world.join_eks(made.name, account=ACCOUNT, region=REGION)
     return made
 

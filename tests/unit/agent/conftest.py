@@ -4,8 +4,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.pods import stuck
 from agent.secrets import loop
@@ -96,14 +94,8 @@ def rewrite(token_file: str) -> Callable[[str], None]:
     return write
 
 
-@pytest.fixture(scope="session")
-def signing_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 @pytest.fixture
-def world(signing_key: str) -> Iterator[World]:
+def world() -> Iterator[World]:
     world = World(run_workloads=False)
     world.start()
     yield world
