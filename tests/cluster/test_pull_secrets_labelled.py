@@ -232,7 +232,7 @@ def test_a_certificate_is_rotated_when_two_thirds_of_its_life_are_over(
     now = datetime.now(UTC)
     last = certificate.read(stage.client.get(SECRET, "pullpass-webhook", namespace=SYSTEM), now)
     monkeypatch.setattr(certificate, "LIFE", timedelta(hours=6))
-    short = certificate.first(now - timedelta(hours=4) + timedelta(seconds=20), last)
+    short = certificate.first(now - timedelta(hours=4) + timedelta(seconds=8), last)
     stage.client.apply(certificate.secret(short))
     old = x509.load_pem_x509_certificate(short.serving.certificate)
     eventually(lambda: served(stage) == {old}, what="both serve it", explain=stage.logs)
