@@ -78,7 +78,7 @@ class Replica:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(15)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -140,7 +140,7 @@ class Cluster:
     def stop(self) -> None:
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(15)
+            self._thread.join(60)
             assert not self._thread.is_alive()
 
     def secret(self, name: str, namespace: str = "shop") -> Object | None:

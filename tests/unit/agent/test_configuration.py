@@ -25,7 +25,7 @@ def followed(cell: Cell) -> Iterator[Followed]:
     followed.source.start()
     yield followed
     followed.source.stop()
-    followed.source.join(5)
+    followed.source.join(60)
 
 
 def test_before_there_is_one_it_is_known_that_there_is_none(cell: Cell, followed: Followed) -> None:

@@ -87,7 +87,7 @@ def started(client: Client, told: Told) -> Iterator[Callable[..., Values]]:
     yield start
     for informer in made:
         informer.stop()
-        assert informer.join(10)
+        assert informer.join(60)
 
 
 def value_of(obj: Object) -> str | None:

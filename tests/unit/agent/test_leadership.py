@@ -91,7 +91,7 @@ class Replica:
         self._stopping.set()
         self.client.over.set()
         if self._thread.ident is not None:
-            self._thread.join(10)
+            self._thread.join(60)
             assert not self._thread.is_alive()
 
     def _run(self) -> None:

@@ -30,7 +30,7 @@ def watched() -> Iterator[Watched]:
         watched = Watched(client)
         yield watched
         watched.strangers.stop()
-        watched.strangers.join(10)
+        watched.strangers.join(60)
 
 
 def test_who_holds_a_name_and_lets_it_go_is_told(watched: Watched) -> None:

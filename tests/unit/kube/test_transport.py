@@ -125,7 +125,7 @@ def test_a_refusal_nested_without_end_is_a_refusal(server: TinyServer, client: C
 
 def test_a_server_that_says_nothing_is_unreachable(server: TinyServer, open_client: Opener) -> None:
     def stay_silent(exchange: Exchange) -> None:
-        server.released.wait(10)
+        server.released.wait(60)
 
     server.answer = stay_silent
 
@@ -381,7 +381,7 @@ def start_proxy() -> Iterator[Callable[..., Proxy]]:
 
     yield start
     for proxy in running:
-        proxy.join(10)
+        proxy.join(60)
 
 
 def test_a_proxy_is_asked_for_a_tunnel_with_its_own_password(

@@ -104,7 +104,7 @@ def test_a_line_that_is_no_event_is_unreachable(server: TinyServer, client: Clie
 def test_a_stream_that_falls_silent_is_unreachable(server: TinyServer) -> None:
     def answer_and_wait(exchange: Exchange) -> None:
         exchange.chunks(line("ADDED", "a"), ended=False)
-        server.released.wait(10)
+        server.released.wait(60)
 
     server.answer = answer_and_wait
     transport = Transport(server.access())
@@ -151,10 +151,10 @@ def test_a_reader_that_waits_is_woken_by_closing(server: TinyServer, client: Cli
 
     reader = threading.Thread(target=read)
     reader.start()
-    first.wait(10)
+    first.wait(60)
 
     events.close()
-    reader.join(10)
+    reader.join(60)
 
     assert not reader.is_alive()
     assert [event("ADDED", "a")] == seen

@@ -111,12 +111,12 @@ def test_a_change_during_the_run_is_never_lost(queue: Queue[str]) -> None:
     def reconcile(key: str) -> Outcome:
         seen.append(state[0])
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return Done()
 
     with working(queue, reconcile) as recorder:
         queue.add("a")
-        assert inside.wait(10)
+        assert inside.wait(60)
         state[0] = 2
         queue.add("a")
         go_on.set()
@@ -131,7 +131,7 @@ def test_failing_keys_that_hang_leave_the_healthy_workers_free(queue: Queue[str]
     def reconcile(key: str) -> Outcome:
         if key.startswith("dead"):
             if key in second_time:
-                assert hang.wait(10)
+                assert hang.wait(60)
             second_time.add(key)
             raise Retryable("down")
         return Done()
@@ -195,9 +195,9 @@ def test_an_observer_that_fails_costs_no_worker(queue: Queue[str]) -> None:
     workers: Workers[str] = Workers(queue, lambda _key: Done(), observer=Broken(), healthy=1, failing=0)
     workers.start()
     queue.add("a")
-    assert done.acquire(timeout=10)
+    assert done.acquire(timeout=60)
     queue.add("b")
-    assert done.acquire(timeout=10)
+    assert done.acquire(timeout=60)
     assert workers.stop(10)
 
 
@@ -206,13 +206,13 @@ def test_stopping_says_when_a_run_goes_on(queue: Queue[str]) -> None:
 
     def reconcile(key: str) -> Outcome:
         inside.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return Done()
 
     workers: Workers[str] = Workers(queue, reconcile, observer=Recorder(), healthy=1, failing=0)
     workers.start()
     queue.add("a")
-    assert inside.wait(10)
+    assert inside.wait(60)
     hung = workers.stop(0.01)
     go_on.set()
     assert (hung, workers.stop(10)) == (False, True)

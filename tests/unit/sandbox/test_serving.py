@@ -38,7 +38,7 @@ def server() -> Iterator[LoopbackServer]:
 
 @pytest.fixture
 def pool() -> Iterator[urllib3.PoolManager]:
-    pool = urllib3.PoolManager(retries=False, timeout=5)
+    pool = urllib3.PoolManager(retries=False, timeout=60)
     yield pool
     pool.clear()
 
@@ -112,7 +112,7 @@ def test_a_client_that_has_gone_is_noticed() -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(1000)
-    seen = noticed.wait(5)
+    seen = noticed.wait(60)
     server.stop()
 
     assert seen

@@ -71,7 +71,7 @@ class Cluster:
 
     def stop(self) -> None:
         self.duty.stop()
-        self.duty.join(10)
+        self.duty.join(60)
         self.events.stop(10)
 
     def follow(self, **changes: Any) -> None:
@@ -367,7 +367,7 @@ def test_a_deposed_leader_writes_no_more(cluster: Cluster) -> None:
 def test_after_stop_nothing_is_followed(cluster: Cluster) -> None:
     cluster.follow()
     cluster.duty.stop()
-    cluster.duty.join(10)
+    cluster.duty.join(60)
     cluster.follow(pull_secret=PullSecret(labelled=Labelled(secret_label=Label("a", "b"))))
     assert cluster.duty.contribution().labelled_secrets is None
     names = [thread.name for thread in threading.enumerate()]

@@ -149,7 +149,7 @@ def duty(scene: Scene) -> Iterator[StuckPods]:
     )
     yield duty
     duty.stop()
-    duty.join(10)
+    duty.join(60)
 
 
 def test_a_pod_that_came_too_early_is_evicted_and_its_owner_told(scene: Scene, duty: StuckPods) -> None:
@@ -274,7 +274,7 @@ def test_it_ends_when_the_choice_is_taken_back(scene: Scene, duty: StuckPods) ->
     watching = duty._watching
     assert watching is not None
     duty.follow(replace(CONFIGURATION, pull_secret=PullSecret()))
-    assert watching._pods.join(10)
+    assert watching._pods.join(60)
 
 
 def test_many_pods_go_in_portions(scene: Scene, duty: StuckPods) -> None:

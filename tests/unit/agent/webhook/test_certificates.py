@@ -47,14 +47,14 @@ class Replica:
     def depose(self) -> None:
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(10)
+            self._thread.join(60)
             assert not self._thread.is_alive()
         self._thread = None
 
     def stop(self) -> None:
         self.depose()
         self.serving.stop()
-        self.serving.join(10)
+        self.serving.join(60)
 
 
 class Api:

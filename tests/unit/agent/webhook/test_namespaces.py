@@ -21,7 +21,7 @@ def namespaces(client: Client) -> Iterator[Namespaces]:
     namespaces = Namespaces(client, client, clock=SystemClock(), random=SystemRandom())
     yield namespaces
     namespaces.stop()
-    namespaces.join(10)
+    namespaces.join(60)
 
 
 def label(client: Client, name: str, labels: dict[str, str]) -> None:

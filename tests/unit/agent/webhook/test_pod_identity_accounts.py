@@ -65,7 +65,7 @@ class Slow:
     def get(self, kind: Kind, name: str, *, namespace: str | None = None) -> Object:
         self.asked += 1
         self.asking.set()
-        assert self.release.wait(10)
+        assert self.release.wait(60)
         return account({"role-arn": ROLE})
 
 
@@ -124,7 +124,7 @@ def test_an_account_that_the_watch_has_seen_costs_no_question(client: Client) ->
     eventually(lambda: accounts.synced)
     assert (AccountIdentity(ROLE), 0) == (accounts.of("default", "reader"), lookups.asked)
     accounts.stop()
-    accounts.join(10)
+    accounts.join(60)
 
 
 def test_an_annotation_that_the_watch_has_not_seen_is_asked_for(client: Client, clock: FakeClock) -> None:
@@ -180,7 +180,7 @@ def test_pods_that_come_at_once_share_one_question(client: Client) -> None:
     accounts = Accounts(client, cast("Client", slow), clock=SystemClock(), random=FakeRandom())
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(accounts.of, "default", "reader")
-        assert slow.asking.wait(10)
+        assert slow.asking.wait(60)
         others = [pool.submit(accounts.of, "default", "reader") for _ in range(7)]
         slow.release.set()
         assert [AccountIdentity(ROLE)] * 8 == [each.result() for each in (first, *others)]
@@ -192,7 +192,7 @@ def test_nobody_waits_long_for_the_question_of_another(client: Client, clock: Fa
     accounts = Accounts(client, cast("Client", slow), clock=clock, random=FakeRandom())
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(accounts.of, "default", "reader")
-        assert slow.asking.wait(10)
+        assert slow.asking.wait(60)
         second = pool.submit(accounts.of, "default", "reader")
         clock.until_waiting(1)
         clock.advance(LOOKUP_SECONDS)
@@ -212,4 +212,4 @@ def test_the_watch_forgets_an_account_that_loses_its_role(client: Client) -> Non
     with pytest.raises(NotFound):
         client.get(SERVICE_ACCOUNT, "reader", namespace="default")
     accounts.stop()
-    accounts.join(10)
+    accounts.join(60)

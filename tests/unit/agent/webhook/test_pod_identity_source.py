@@ -57,7 +57,7 @@ def webhook(client: Client) -> Iterator[PodIdentity]:
     webhook.start()
     yield webhook
     webhook.stop()
-    webhook.join(10)
+    webhook.join(60)
 
 
 def configure(client: Client, text: str) -> None:
@@ -79,7 +79,7 @@ def test_it_is_ready_only_when_what_stands_is_in_force(client: Client) -> None:
     eventually(lambda: webhook.ready)
     assert CONFIGURATION == webhook.configuration
     webhook.stop()
-    webhook.join(10)
+    webhook.join(60)
 
 
 def test_a_configuration_that_nobody_can_read_does_not_hold_up_the_rest(
