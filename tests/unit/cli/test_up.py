@@ -49,7 +49,7 @@ def test_ctrl_c_ends_all_of_it_and_a_second_start_keeps_the_data(playground: Pla
     with pytest.raises(urllib3.exceptions.HTTPError):
         playground.call("GET", "")
     playground.start()
-    assert "Ready" == playground.add_on("demo")["state"]
+    playground.wait(lambda: playground.add_on("demo").get("state") == "Ready", "Ready again")
 
 
 def test_killed_it_leaves_nothing_running(playground: Playground) -> None:

@@ -17,7 +17,7 @@ from tests.support.postgresql import PostgreSql
 from tests.unit.fleet.samples import change, open_database
 
 NEVER = threading.Event()
-LONG = 20.0
+LONG = 120.0
 
 
 @pytest.fixture
