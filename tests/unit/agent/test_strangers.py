@@ -57,10 +57,10 @@ def test_other_names_and_other_contents_make_no_stir(watched: Watched) -> None:
 
 
 def test_names_that_nobody_claims_are_watched_no_more(watched: Watched) -> None:
-    for name in ("one", "two"):
-        watched.strangers.look_out_for(name)
+    eventually(lambda: watched.strangers.look_out_for("one") and watched.strangers.look_out_for("two"))
+    ended = watched.strangers._watched["one"]
     watched.strangers.keep_only({"two", "three"})
-    eventually(lambda: watched.strangers.look_out_for("two"))
+    assert ended.join(10)
     watched.secret("shop", "one")
     watched.secret("bank", "two")
     eventually(lambda: watched.told)
