@@ -100,7 +100,7 @@ def slow_server(tmp_path: Path) -> Iterator[Connection]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            ended.wait(0.1)
+            ended.wait(0.4)
             body = json.dumps({"metadata": {"resourceVersion": "1"}, "items": []}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -138,7 +138,7 @@ def slow_server(tmp_path: Path) -> Iterator[Connection]:
 def test_a_real_server_that_is_slow_at_everything_is_left_in_time(hub: Hub, slow_server: Connection) -> None:
     hub.wish(BOTH)
     hub.connect(slow_server)
-    hub.restart(reconcile_seconds=0.5)
+    hub.restart(reconcile_seconds=2.0)
     hub.reconciler._clock = SystemClock()
     hub.run()
     assert hub.codes() == ["ClusterUnreachable"]
