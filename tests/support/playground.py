@@ -45,6 +45,7 @@ class Playground:
         self.log.unlink(missing_ok=True)
         self.process = processes.start(command, log=self.log, environment=environment)
         self.wait(lambda: "Ctrl-C ends it" in self.log.read_text(), "ready")
+        self.wait(self._kept.exists, "its addresses")
 
     def stop(self) -> int:
         assert self.process is not None
@@ -82,8 +83,13 @@ class Playground:
     @property
     def aws_url(self) -> str:
         """Where its AWS answers; a service's path comes behind."""
-        kept = json.loads((self.directory / "data" / "sandbox" / "world.json").read_text())
+        kept = json.loads(self._kept.read_text())
         return f"http://127.0.0.1:{kept['ports']['aws']}"
+
+    @property
+    def _kept(self) -> Path:
+        """What the sandbox writes a moment after it has begun."""
+        return self.directory / "data" / "sandbox" / "world.json"
 
     def environment(self, *, account: str = ACCOUNT) -> dict[str, str]:
         """For `pullpass` as a person calls it, with an administrator's AWS credentials."""
