@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import botocore.session
 import pytest
 from botocore.loaders import create_loader
 
+from fleet.database import Database
+from fleet.sealing import Sealer
 from tests.support import certificates
 from tests.support.kubernetes import Etcd, RealCluster
 
@@ -19,6 +23,26 @@ def aws_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", cache(create_loader))
         yield
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file as after the first start: to migrate one for each test would take longer than most tests."""
+    path = tmp_path_factory.mktemp("database") / "fleet.db"
+    made = Database(f"sqlite:///{path}", sealer=Sealer((bytes(32),)))
+    made.migrate()
+    made.close()
+    return path
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+    """An empty fleet of this test's own."""
+    copy = tmp_path / "fleet.db"
+    shutil.copy(migrated, copy)
+    opened = Database(f"sqlite:///{copy}", sealer=Sealer((bytes(32),)))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,15 +17,6 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "pullpass.db"
-    database = opened(path)
-    database.migrate()
-    database.close()
-    return path
-
-
-@pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     started = World(run_workloads=False)
     started.start()
@@ -41,14 +32,14 @@ def cluster(world: World, signing_key: str) -> SandboxCluster:
 
 
 @pytest.fixture
-def new_hub(template: Path, tmp_path: Path, cluster: SandboxCluster) -> Iterator[Callable[..., Hub]]:
+def new_hub(migrated: Path, tmp_path: Path, cluster: SandboxCluster) -> Iterator[Callable[..., Hub]]:
     """Makes hubs over the one cluster, each with a database of its own."""
     made: list[tuple[Hub, Database]] = []
 
     def make(name: str = "demo", cluster: HasKubeconfig = cluster) -> Hub:
         path = tmp_path / f"{len(made)}.db"
         if not made:
-            shutil.copy(template, path)
+            shutil.copy(migrated, path)
         database = opened(path)
         if made:
             database.migrate()  # an id of its own

@@ -27,9 +27,9 @@ DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 
 @pytest.fixture(scope="module")
 def real_hub(
-    real_cluster: RealCluster, template: Path, tmp_path_factory: pytest.TempPathFactory
+    real_cluster: RealCluster, migrated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hub]:
-    database = opened(Path(shutil.copy(template, tmp_path_factory.mktemp("hub"))))
+    database = opened(Path(shutil.copy(migrated, tmp_path_factory.mktemp("hub"))))
     hub = Hub(database, real_cluster)
     with settled(hub):
         yield hub

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,11 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fleet.database import Database
-from fleet.sealing import Sealer
 from tests.support.cpln import Cpln, require_cpln
 from tests.support.hub import Hub, make_hub
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-SEALER = Sealer((bytes(32),))
 
 
 class Quiet(WSGIRequestHandler):
@@ -31,22 +27,9 @@ class Quiet(WSGIRequestHandler):
         """Requests are no output of a test."""
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("database") / "fleet.db"
-    database = Database(f"sqlite:///{path}", sealer=SEALER)
-    database.migrate()
-    database.close()
-    return path
-
-
 @pytest.fixture
-def hub(migrated: Path, tmp_path: Path) -> Iterator[Hub]:
-    copy = tmp_path / "fleet.db"
-    shutil.copy(migrated, copy)
-    database = Database(f"sqlite:///{copy}", sealer=SEALER)
-    yield make_hub(database)
-    database.close()
+def hub(database: Database) -> Hub:
+    return make_hub(database)
 
 
 @contextmanager

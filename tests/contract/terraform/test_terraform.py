@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,22 +92,9 @@ AWS: Attributes = {
 EVERY = [GENERIC, HETZNER, AWS]
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("database") / "fleet.db"
-    database = Database(f"sqlite:///{path}", sealer=SEALER)
-    database.migrate()
-    database.close()
-    return path
-
-
 @pytest.fixture
-def hub(migrated: Path, tmp_path: Path) -> Iterator[Hub]:
-    copy = tmp_path / "fleet.db"
-    shutil.copy(migrated, copy)
-    database = Database(f"sqlite:///{copy}", sealer=SEALER)
-    yield make_hub(database)
-    database.close()
+def hub(database: Database) -> Hub:
+    return make_hub(database)
 
 
 @pytest.fixture(params=["", "/"], ids=["endpoint", "endpoint with a slash at its end"])

@@ -38,16 +38,6 @@ def database(data: Path) -> Iterator[Database]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file as after the first start."""
-    path = tmp_path_factory.mktemp("database") / "fleet.db"
-    made = Database(f"sqlite:///{path}", sealer=Sealer((bytes(32),)))
-    made.migrate()
-    made.close()
-    return path
-
-
 @pytest.fixture
 def shell(migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     for name in ("PULLPASS_ENDPOINT", "PULLPASS_TOKEN", "PULLPASS_ORG"):

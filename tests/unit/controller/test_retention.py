@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from controller.retention import BATCH_SECONDS, SWEEP_SECONDS, Retention
 from fleet import audit
 from fleet.database import Database
-from fleet.sealing import Sealer
 from tests.unit.controller.samples import NOW
 
 OLD = NOW - timedelta(days=401)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path}/pullpass.db", sealer=Sealer((bytes(32),)))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def record(database: Database, records: int) -> None:
