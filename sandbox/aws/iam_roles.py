@@ -36,6 +36,7 @@ class RoleActions:
             "GetRole": self._get,
             "ListRoles": self._list,
             "UpdateRole": self._update,
+            "UpdateRoleDescription": self._update_description,
             "DeleteRole": self._delete,
             "UpdateAssumeRolePolicy": self._update_trust_policy,
             "TagRole": self._tag,
@@ -86,6 +87,11 @@ class RoleActions:
             role.max_session_seconds = _max_session(form)
         role.description = form.get("Description", role.description)
         return {}
+
+    def _update_description(self, account: str, form: Mapping[str, str]) -> Mapping[str, Xml]:
+        role = self._by_name(account, form)
+        role.description = form.get("Description", "")
+        return {"Role": _described(role, whole=True)}
 
     def _delete(self, account: str, form: Mapping[str, str]) -> Mapping[str, Xml]:
         role = self._by_name(account, form)

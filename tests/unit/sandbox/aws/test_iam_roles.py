@@ -77,6 +77,13 @@ def test_a_roles_name_is_taken_whatever_its_path_and_case(iam: Any) -> None:
         iam.create_role(RoleName="pull", AssumeRolePolicyDocument=TRUST)
 
 
+def test_a_roles_description_is_kept_and_changed(iam: Any) -> None:
+    iam.create_role(RoleName="pull", AssumeRolePolicyDocument=TRUST, Description="first")
+    assert "first" == iam.get_role(RoleName="pull")["Role"]["Description"]
+    iam.update_role_description(RoleName="pull", Description="second")
+    assert "second" == iam.get_role(RoleName="pull")["Role"]["Description"]
+
+
 def test_a_role_with_policies_cannot_be_deleted(iam: Any) -> None:
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     iam.put_role_policy(RoleName="r", PolicyName="own", PolicyDocument=json.dumps(PULL))
