@@ -226,8 +226,10 @@ def test_one_connection_too_many_takes_the_place_of_the_longest_idle_one(serving
 
 def test_no_more_threads_than_connections_are_allowed(serve: Serve) -> None:
     release = threading.Event()
+    begun = threading.Semaphore(0)
 
     def slow(_: Review) -> Answer:
+        begun.release()
         release.wait(60)
         return Answer()
 
@@ -240,6 +242,7 @@ def test_no_more_threads_than_connections_are_allowed(serve: Serve) -> None:
             clients.append(client := HTTPConnection("x"))
             client.sock = secured
             client.request("POST", f"/slow/{serving.word()}", review(), {"Content-Type": "application/json"})
+            assert begun.acquire(timeout=60)  # until then it counts as idle, and would give its place up
         with serving.plain() as refused:
             assert ended(refused)
         assert threading.active_count() <= before + 64
