@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
-from kube.objects import CONFIG_MAP, Object
+from kube.objects import CONFIG_MAP, MUTATING_WEBHOOK, Object
 from schemas.agent_documents import (
     CONFIGURATION_KEY,
     NAMESPACE_NAME,
@@ -44,4 +45,18 @@ def report_on(configuration: Object) -> Object:
         "kind": CONFIG_MAP.kind,
         "metadata": metadata,
         "data": {REPORT_KEY: dump_report(report)},
+    }
+
+
+def trust_of(configuration: Object, certificate_authority: str) -> Object:
+    """The `caBundle` (PEM) of every webhook in a MutatingWebhookConfiguration of the hub's."""
+    bundle = base64.b64encode(certificate_authority.encode()).decode()
+    return {
+        "apiVersion": MUTATING_WEBHOOK.api_version,
+        "kind": MUTATING_WEBHOOK.kind,
+        "metadata": {"name": configuration["metadata"]["name"]},
+        "webhooks": [
+            {"name": webhook["name"], "clientConfig": {"caBundle": bundle}}
+            for webhook in configuration["webhooks"]
+        ],
     }

@@ -32,10 +32,12 @@ from fleet.clusters import Wish
 from fleet.database import Database
 from fleet.records import Cluster, ClusterKey, Principal, Role
 from fleet.sealing import Sealer
-from kube.objects import kind_of
+from kube.objects import MUTATING_WEBHOOK, Object, kind_of
+from sandbox.kubernetes import kinds
 from sandbox.kubernetes.cluster import Cluster as SandboxState
 from sandbox.kubernetes.cluster import controller_request
 from sandbox.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE_ACCOUNT, Target, parse_path
+from sandbox.kubernetes.store import Store
 from sandbox.world import World
 from schemas import connection_bodies
 from schemas.agent_documents import (
@@ -45,7 +47,8 @@ from schemas.agent_documents import (
     NAMESPACE_NAME,
     REPORT_NAME,
 )
-from tests.bench.agent import report_on
+from schemas.pod_identity_documents import POD_IDENTITY_NAME
+from tests.bench.agent import report_on, trust_of
 from tests.support import certificates, processes
 
 CLUSTERS = 1000
@@ -58,6 +61,9 @@ ROLE = "arn:aws:iam::123456789012:role/pullpass"
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 ADMIN = Principal("bench", "bench", "acme", Role.ADMIN)
 ROOT = Path(__file__).parents[2]
+WEBHOOK = Target(
+    next(kind for kind in kinds.KINDS if kind.kind == MUTATING_WEBHOOK.kind), "", POD_IDENTITY_NAME
+)
 
 
 def _name(number: int) -> str:
@@ -270,7 +276,9 @@ def _serve_world() -> None:
             bodies.append(
                 {"server": made.url, "certificateAuthority": admin.certificate_authority, "token": token}
             )
-            threading.Thread(target=_be_agent, args=(name, made.cluster, applied), daemon=True).start()
+            threading.Thread(
+                target=_be_agent, args=(name, made.cluster, admin.certificate_authority, applied), daemon=True
+            ).start()
         gc.collect()
         gc.freeze()  # a thousand clusters in one heap: a full collection would stop them all for a second
         print(json.dumps(bodies), flush=True)
@@ -295,20 +303,34 @@ def _connect(state: SandboxState) -> str:
     return token
 
 
-def _be_agent(name: str, state: SandboxState, applied: Callable[[str, float], None]) -> None:
-    """Waits until it is installed, and reports once that all is well."""
+def _be_agent(
+    name: str, state: SandboxState, certificate_authority: str, applied: Callable[[str, float], None]
+) -> None:
+    """Waits until it is installed, and reports once that all is well, its webhook included."""
     store = state.store
+    configuration = _once_there(store, Target(CONFIG_MAP, NAMESPACE_NAME, CONFIGURATION_NAME))
+    if configuration is None or _once_there(store, Target(DEPLOYMENT, NAMESPACE_NAME, AGENT_ACCOUNT)) is None:
+        return
+    applied(name, time.monotonic())
+    webhook = _once_there(store, WEBHOOK)
+    if webhook is None:
+        return
+    for target, obj in (
+        (WEBHOOK, trust_of(webhook, certificate_authority)),
+        (Target(CONFIG_MAP, NAMESPACE_NAME, REPORT_NAME), report_on(configuration)),
+    ):
+        state.writer.apply(target, obj, controller_request(AGENT_ACCOUNT), force=True)
+
+
+def _once_there(store: Store, target: Target) -> Object | None:
+    """An object of the hub's; None where the world ended before it came."""
     while not store.closed:
         revision = store.revision
-        configuration = store.get(CONFIG_MAP, NAMESPACE_NAME, CONFIGURATION_NAME)
-        if configuration is not None and store.get(DEPLOYMENT, NAMESPACE_NAME, AGENT_ACCOUNT) is not None:
-            applied(name, time.monotonic())
-            report = Target(CONFIG_MAP, NAMESPACE_NAME, REPORT_NAME)
-            state.writer.apply(
-                report, report_on(configuration.object), controller_request(AGENT_ACCOUNT), force=True
-            )
-            return
-        store.wait(DEPLOYMENT, revision, PATIENCE_SECONDS)
+        found = store.get(target.kind, target.namespace, target.name)
+        if found is not None:
+            return found.object
+        store.wait(target.kind, revision, PATIENCE_SECONDS)
+    return None
 
 
 if __name__ == "__main__":

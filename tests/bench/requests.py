@@ -30,13 +30,14 @@ from fleet.database import Database
 from fleet.records import ClusterKey, Principal, Role
 from fleet.sealing import Sealer
 from kube.client import Client
-from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP
+from kube.objects import CLUSTER_ROLE_BINDING, CONFIG_MAP, MUTATING_WEBHOOK
 from reconcile.clock import SystemClock
 from reconcile.outcome import Done
 from schemas import connection_bodies
 from schemas.agent_documents import CONFIGURATION_NAME, HUB_ACCOUNT, NAMESPACE_NAME
 from schemas.connection import Connection
-from tests.bench.agent import report_on
+from schemas.pod_identity_documents import POD_IDENTITY_NAME
+from tests.bench.agent import report_on, trust_of
 from tests.support.kubernetes import Etcd, RealCluster
 
 ROUNDS = 10
@@ -153,6 +154,7 @@ class _Stage:
     """A connected cluster in a fleet, a reconciler, and a bare pool to the same API server."""
 
     def __init__(self, cluster: RealCluster, directory: Path) -> None:
+        self._certificate_authority = cluster.certificate_authority
         self._admin = Client(cluster.admin(), field_manager="pullpass-agent")
         for obj in rights.objects():
             self._admin.apply(obj)
@@ -200,15 +202,17 @@ class _Stage:
     def wipe(self) -> None:
         """Takes everything out of the cluster that a reconcile put there."""
         ours = f"{CLUSTER_LABEL}={self._uid}"
-        for kind in (*applying.LOOKED_AT, CLUSTER_ROLE_BINDING):
+        for kind in (*applying.LOOKED_AT, CLUSTER_ROLE_BINDING, MUTATING_WEBHOOK):
             namespace = NAMESPACE_NAME if kind.namespaced else None
             for obj in self._admin.list(kind, namespace=namespace, label_selector=ours).items:
                 self._admin.delete(kind, obj["metadata"]["name"], namespace=namespace)
 
     def answer_as_agent(self) -> None:
-        """Writes the report of an agent that has nothing to complain of."""
+        """Writes what an agent does that has nothing to complain of: its report, and trust in its webhook."""
         found = self._admin.get(CONFIG_MAP, CONFIGURATION_NAME, namespace=NAMESPACE_NAME)
         self._admin.apply(report_on(found))
+        webhook = self._admin.get(MUTATING_WEBHOOK, POD_IDENTITY_NAME)
+        self._admin.apply(trust_of(webhook, self._certificate_authority))
 
     def _wish(self) -> Wish:
         manifest = {
