@@ -143,7 +143,7 @@ _ISSUER_KINDS = (
 _ADD_ON_KINDS = (
     IssueKind(
         "RoleArnMissing",
-        "awsECR has no role to assume, so nothing is installed yet.",
+        "awsECR has no role to assume, so it cannot get credentials yet.",
         "With credentials for the AWS account that is to hold the role:"
         " pullpass aws setup {CLUSTER} --org {ORG} --role-name pullpass",
     ),

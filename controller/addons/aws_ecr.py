@@ -204,9 +204,9 @@ def _verified(context: Context, report: AgentReport | None) -> Finding:
     if not found and serves_nodes(context):
         found.append(Finding("Unknown", "NotVerifiedYet", "no node has run the plugin yet"))
     elif not found:
-        found.append(
-            Finding("Unknown", "NothingToVerify", "each custom resource says whether its identity works")
-        )
+        brought = wishes_of(context).pull_secret.brings_identities
+        words = "each custom resource says whether its identity works" if brought else "there is no role yet"
+        found.append(Finding("Unknown", "NothingToVerify", words))
     by_status = {finding.status: finding for finding in reversed(found)}
     return by_status.get("False") or by_status.get("True") or found[-1]
 

@@ -189,6 +189,19 @@ def test_without_a_role_it_is_ready_when_the_agent_is_and_no_policy_is_asked_for
     assert status.details["permissionsPolicy"] is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "there is no role yet"),
+        ({"customResources": True}, "each custom resource says whether its identity works"),
+    ],
+)
+def test_what_is_not_verified_without_a_role_is_told(settings: Any, words: str) -> None:
+    members = {"pull_secrets": False, "hops": (), "verified_at": None, "credentials": ()}
+    status = observed(of(add_ons=NO_ROLE, **settings), seen(**members))
+    assert words in {condition.message for condition in status.conditions}
+
+
 def test_on_aws_nodes_go_on_with_the_role_of_their_instances() -> None:
     wanted = context(
         add_ons=NO_ROLE, provider=AWS, settings={"awsECR": {"pullSecret": {"customResources": True}}}
